@@ -1,0 +1,163 @@
+"""Command line: ``python -m focusmae compare | train | benchmark``. Bad input gives one line on stderr and status 2."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from focusmae.errors import FocusMAEError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help=__doc__)
+train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train the embedded models; runs can be resumed.")
+app.add_typer(train_app, name="train")
+
+Data = Annotated[list[Path], typer.Option("--data", help="folder of pictures and clips; may be given several times")]
+Out = Annotated[Path, typer.Option("--out", help="folder for weights, log and the state to resume from")]
+
+
+@app.command()
+def compare(
+    path: Annotated[Path, typer.Argument(help="photo or clip")],
+    keep: Annotated[float, typer.Option(help="share of tokens that stay visible")] = 0.25,
+    seed: Annotated[int, typer.Option(help="noise, shared by all strategies")] = 0,
+    seeds: Annotated[int, typer.Option(help="more than 1 adds paired evidence over that many draws")] = 1,
+    strategies: Annotated[str, typer.Option(help="names, separated by commas")] = "random,select",
+    models: Annotated[str, typer.Option(help="auto, embedded or official")] = "auto",
+    segmenter: Annotated[str, typer.Option(help="auto or superpixels")] = "auto",
+    text: Annotated[str | None, typer.Option(help="what to focus on, for segmenters that read")] = None,
+    clips: Annotated[int, typer.Option(help="windows of 16 frames, 1 to 10")] = 1,
+    crops: Annotated[int, typer.Option(help="squares along the long side, 1 or 3")] = 1,
+    out: Annotated[Path | None, typer.Option(help="folder for result.json and the pictures")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print result.json and nothing else")] = False,
+) -> None:
+    """Compare strategies on one photo or clip: mask, reconstruction, error, prediction."""
+    from focusmae.comparison import compare as run
+
+    names = tuple(name.strip() for name in strategies.split(",") if name.strip())
+    note = None if as_json or not sys.stderr.isatty() else lambda step, _: print(f"{step} ...", file=sys.stderr)
+    result = run(
+        path, progress=note, keep=keep, seed=seed, seeds=seeds, strategies=names, models=models,
+        segmenter=segmenter, text=text, clips=clips, crops=crops,
+    )  # fmt: skip
+    written = result.save(out) if out else []
+    if as_json:
+        print(json.dumps(result.summary()))
+        return
+    print(_table(result))
+    if written:
+        print(f"{len(written)} files in {out}")
+
+
+def _table(result) -> str:
+    """What came out, as lines of text."""
+    arms, metrics = result.arms, ("heldout_mse", "picture_mse", "psnr", "ssim", "p_class", "kl")
+    lines = [f"{result.input['kind']}: {result.segments.count} segments, {result.grid.tokens} tokens"]
+    lines.append(f"all tokens: {_said(result.full)}")
+    for name, arm in arms.items():
+        figures = ", ".join(f"{key} {arm.metrics[key]:.4f}" for key in metrics if key in arm.metrics)
+        lines.append(f"{name}: {len(arm.visible)} visible; {_said(arm.prediction)}; {figures}")
+    for metric, row in result.paired.items():
+        lines.append(
+            f"paired {metric}: {row['mean_difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}] over "
+            f"{row['seeds']} seeds ({list(arms)[1]} minus {list(arms)[0]})"
+        )
+    return "\n".join(lines + [f"note: {text}" for text in result.warnings])
+
+
+def _said(prediction: list[dict]) -> str:
+    return ", ".join(f"{row['label']} {row['probability']:.2f}" for row in prediction[:3])
+
+
+@train_app.command("autoencoder")
+def train_autoencoder(
+    data: Data, out: Out, steps: int = 4000, batch: int = 32, rate: float = 1e-3, seed: int = 0
+) -> None:
+    """Masked autoencoding of photos (25 % visible) and clips (10 %)."""
+    from focusmae.training.autoencoder import train
+
+    _setup()
+    train(data, out, steps=steps, batch=batch, rate=rate, seed=seed)
+
+
+@train_app.command("classifier")
+def train_classifier(
+    data: Data,
+    out: Out,
+    kind: Annotated[str, typer.Option(help="image, or clip: pan and zoom over the photos")] = "image",
+    start: Annotated[Path | None, typer.Option(help="autoencoder or classifier weights to begin from")] = None,
+    steps: int = 3000,
+    batch: int = 96,
+    rate: float = 8e-4,
+    seed: int = 0,
+) -> None:
+    """Classes from any subset of tokens; labels are the names in the lists or of the folders."""
+    from focusmae.training.classifier import train
+
+    _setup()
+    train(data, out, kind=kind, start=start, steps=steps, batch=batch, rate=rate, seed=seed)
+
+
+@train_app.command("scorer")
+def train_scorer(
+    data: Data,
+    out: Out,
+    photo_classifier: Annotated[str, typer.Option(help="name or file")] = "embedded-image",
+    clip_classifier: Annotated[str, typer.Option(help="name or file")] = "embedded-clip",
+    reads: Annotated[str, typer.Option(help="features, or embeddings for the shallow variant")] = "features",
+    photos: Annotated[int, typer.Option(help="how many photos to attribute")] = 2400,
+    clip_every: Annotated[int, typer.Option(help="one photo in so many also becomes a clip, 0 for none")] = 10,
+    steps: int = 3000,
+    batch: int = 32,
+    rate: float = 5e-4,
+    seed: int = 0,
+) -> None:
+    """The mixture of experts, from Monte-Carlo attributions of the frozen classifiers."""
+    from focusmae.training.scorer import train
+
+    _setup()
+    train(
+        data, out, photo_classifier, clip_classifier, reads=reads, photos=photos, clip_every=clip_every,
+        steps=steps, batch=batch, rate=rate, seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
+def benchmark(
+    json_path: Annotated[Path | None, typer.Option("--json", help="also write the table as JSON")] = None,
+    quick: Annotated[bool, typer.Option(help="fewer repetitions")] = False,
+) -> None:
+    """Time every step on this machine, beside named peers in the same run."""
+    from focusmae.benchmark import run
+
+    run(json_path, quick=quick)
+
+
+def _setup() -> None:
+    from focusmae import device
+
+    device.setup()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    try:
+        app(args=arguments, standalone_mode=False)
+        return 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        print("stopped", file=sys.stderr)
+        return 130
+    except click.ClickException as error:
+        print(error.format_message().replace("\n", " "), file=sys.stderr)
+        return 2
+    except FocusMAEError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""The pipeline: media -> segments -> scores -> visible tokens -> reconstruction and prediction -> Comparison.
+
+All strategies share input, budget and noise, and none may see the held-out tokens on which their error is compared.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from focusmae import render
+from focusmae.arms import (
+    Arm,
+    Outcome,
+    draw,
+    evidence,
+    held_out,
+    make_arm,
+    paired_differences,
+    predict,
+    reconstruct,
+    top_labels,
+)
+from focusmae.errors import SettingsError
+from focusmae.masking import STRATEGIES, Grid, inclusion_probability
+from focusmae.media import Media, View, open_media, write_mp4, write_png
+from focusmae.prepared import MODELS, Cache, Models, Prepared, load_models, pixels_of, prepare, segment
+from focusmae.segments.base import SEGMENTERS, SegmentMap
+from focusmae.segments.descriptors import EXPERTS
+
+STEPS = ("reading", "segments", "scores", "masks", "reconstruction", "prediction")
+MAX_SEEDS = 256
+PANE_FPS = 8.0
+FEW_CLASSES = 20
+_CACHE = Cache()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to compare. ``keep`` in (0, 1]: share of visible tokens; ``seeds`` > 1 adds evidence over many draws."""
+
+    keep: float = 0.25
+    seed: int = 0
+    seeds: int = 1
+    strategies: tuple[str, ...] = ("random", "select")
+    models: str = "auto"
+    segmenter: str = "auto"
+    text: str | None = None
+    clips: int = 1
+    crops: int = 1
+
+    def check(self) -> None:
+        """Raises SettingsError, in one sentence, for the first setting that cannot be used."""
+        if not 0 < self.keep <= 1:
+            raise SettingsError(f"keep is the share of visible tokens, above 0 and at most 1, not {self.keep}.")
+        if self.seed < 0 or not 1 <= self.seeds <= MAX_SEEDS:
+            raise SettingsError(f"seed counts from 0 and seeds lies between 1 and {MAX_SEEDS}.")
+        if not self.strategies or len(set(self.strategies)) != len(self.strategies):
+            raise SettingsError("Name at least one strategy, and each only once.")
+        for name in self.strategies:
+            if name not in STRATEGIES:
+                raise SettingsError(f"There is no strategy {name!r}; choose from {', '.join(STRATEGIES)}.")
+        for name, value, choices in (("models", self.models, MODELS), ("segmenter", self.segmenter, SEGMENTERS)):
+            if value not in choices:
+                raise SettingsError(f"There is no {name} {value!r}; choose from {', '.join(choices)}.")
+        if not 1 <= self.clips <= 10 or self.crops not in (1, 3):
+            raise SettingsError("clips lies between 1 and 10, and crops is 1 or 3.")
+
+
+class Progress(NamedTuple):
+    """A step of STEPS that begins now, and the share of the work that is done."""
+
+    step: str
+    fraction: float
+
+
+@dataclass
+class Comparison:
+    """Everything that one run produced; arrays on the CPU.
+
+    pixels float32 (T, 224, 224, 3) in [0, 1]; token_segment, scores, chance (N,); gates (N, 4), the experts' shares in
+    the order of ``experts``; heldout (M,) tokens that no arm may see; full: prediction from all tokens.
+    """
+
+    input: dict
+    settings: Settings
+    view: View
+    pixels: np.ndarray
+    grid: Grid
+    segments: SegmentMap
+    token_segment: np.ndarray
+    scores: np.ndarray
+    chance: np.ndarray
+    gates: np.ndarray
+    heldout: np.ndarray
+    full: list[dict]
+    classes: list[str]
+    weights: list[dict]
+    experts: tuple[str, ...] = tuple(EXPERTS)
+    arms: dict[str, Arm] = field(default_factory=dict)
+    paired: dict[str, dict] = field(default_factory=dict)
+    views: int = 1
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict:
+        """The JSON-able summary, as in result.json."""
+        return {
+            "input": self.input,
+            "settings": dataclasses.asdict(self.settings),
+            "convention": "focus-visible: drawn tokens stay visible (hide: drawn tokens are masked)",
+            "weights": self.weights,
+            "segments": {"source": self.segments.source, "count": self.segments.count},
+            "views": self.views,
+            "full": {"prediction": self.full},
+            "heldout": self.heldout.tolist(),
+            "strategies": {
+                name: {
+                    "visible": arm.visible.tolist(),
+                    "tokens": self.grid.tokens,
+                    "prediction": arm.prediction,
+                    "metrics": arm.metrics,
+                }
+                for name, arm in self.arms.items()
+            },
+            "paired": self.paired,
+            "timings": self.timings,
+            "warnings": self.warnings,
+        }
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write result.json and every pane (PNG for a photo, MP4 for a clip) into ``folder``; returns their paths."""
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"The folder {folder.name} cannot be written; choose another one.") from error
+        written = [folder / "result.json"]
+        written[0].write_text(json.dumps(self.summary(), indent=1) + "\n")
+        for name, frames in render.panes(self).items():
+            if len(frames) == 1:
+                written.append(folder / f"{name}.png")
+                write_png(written[-1], frames[0])
+            else:
+                written.append(folder / f"{name}.mp4")
+                write_mp4(written[-1], frames, fps=PANE_FPS)
+        return written
+
+
+def compare(source, *, cache: Cache | None = None, progress=None, **settings) -> Comparison:
+    """Compare strategies on one photo or clip.
+
+    Args:
+        source: path, bytes, Pillow picture, or uint8 array (H, W, 3) or (T, H, W, 3).
+        progress: called with (step, fraction) as the steps begin.
+        settings: fields of :class:`Settings`, as keep=0.25, seed=0, strategies=("random", "select").
+
+    Raises:
+        MediaError, SettingsError, WeightsError: one sentence each.
+    """
+    known = {f.name for f in dataclasses.fields(Settings)}
+    if unknown := sorted(set(settings) - known):
+        raise SettingsError(f"Unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
+    if "strategies" in settings:
+        settings["strategies"] = tuple(settings["strategies"])
+    for step in compare_steps(source, Settings(**settings), cache):
+        if isinstance(step, Comparison):
+            return step
+        if progress:
+            progress(step.step, step.fraction)
+    raise RuntimeError("the steps ended without a comparison")
+
+
+def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Iterator[Progress | Comparison]:
+    """The same, step by step: yields Progress as each step begins and last the Comparison. Closing it cancels."""
+    settings.check()
+    cache, timings, began = cache or _CACHE, {}, time.perf_counter()
+
+    def lap(step: str) -> None:
+        nonlocal began
+        now = time.perf_counter()
+        timings[step], began = timings.get(step, 0.0) + now - began, now
+
+    yield Progress("reading", 0.0)
+    media = source if isinstance(source, Media) else open_media(source)
+    models = load_models(settings.models, media.kind)
+    lap("reading")
+
+    prepared = []
+    for step in _prepare_steps(media, settings, models, cache, lap):
+        if isinstance(step, Prepared):
+            prepared.append(step)
+        else:
+            yield step
+    first = prepared[0]
+
+    yield Progress("masks", 0.5)
+    visible = torch.cat([draw(first, models, name, settings.keep, settings.seed) for name in settings.strategies])
+    unseen = held_out(first.grid, settings.keep, settings.seed)
+    lap("masks")
+
+    yield Progress("reconstruction", 0.6)
+    pictures = reconstruct(first, models, visible)
+    lap("reconstruction")
+
+    yield Progress("prediction", 0.8)
+    said = _mean_prediction(prepared, models, settings, visible)
+    result = _describe(media, settings, first, models, unseen)
+    result.views = len(prepared)
+    result.full = top_labels(torch.stack([p.full[0] for p in prepared]).mean(0).cpu(), models.classifier.labels)
+    for number, name in enumerate(settings.strategies):
+        outcome = Outcome(visible[number], pictures[number], said[number])
+        result.arms[name] = make_arm(first, outcome, unseen, models.classifier.labels)
+    lap("prediction")
+
+    if settings.seeds > 1:
+        rows = []
+        seeds = range(settings.seed, settings.seed + settings.seeds)
+        for row in evidence(first, models, settings.strategies, settings.keep, seeds):
+            rows.append(row)
+            yield Progress("prediction", 0.85 + 0.15 * len(rows) / settings.seeds)
+        result.paired = paired_differences(rows)
+        lap("evidence")
+    result.timings = {step: round(seconds, 4) for step, seconds in timings.items()}
+    yield result
+
+
+def _prepare_steps(
+    media: Media, settings: Settings, models: Models, cache: Cache, lap
+) -> Iterator[Progress | Prepared]:
+    """Views, segments and scores, from the cache where this input was seen before."""
+    about = (media.sha256, settings.segmenter, settings.text, settings.models, settings.clips, settings.crops)
+    keys = [(*about, number) for number in range(_view_count(media, settings))]
+    found = [cache.get(key) for key in keys]
+    if all(found):
+        yield from found
+        return
+    views = media.views(settings.clips, settings.crops)
+    lap("reading")
+    for number, view in enumerate(views):
+        share = 0.1 + 0.4 * number / len(views)
+        yield Progress("segments", share)
+        pixels = pixels_of(view)
+        segments = segment(view, settings.segmenter, settings.text)
+        lap("segments")
+        yield Progress("scores", share + 0.2 / len(views))
+        prepared = prepare(view, pixels, segments, models)
+        lap("scores")
+        cache.put((*about, number), prepared)
+        yield prepared
+
+
+def _view_count(media: Media, settings: Settings) -> int:
+    return settings.crops * (settings.clips if media.kind == "clip" else 1)
+
+
+def _mean_prediction(prepared: list[Prepared], models: Models, settings: Settings, visible: torch.Tensor):
+    """Probabilities (A, C) from the visible tokens, averaged over the views (mean softmax)."""
+    said = [predict(prepared[0], models, visible)]
+    for other in prepared[1:]:
+        drawn = [draw(other, models, name, settings.keep, settings.seed) for name in settings.strategies]
+        said.append(predict(other, models, torch.cat(drawn)))
+    return torch.stack(said).mean(0)
+
+
+def _describe(media: Media, settings: Settings, first: Prepared, models: Models, unseen: torch.Tensor) -> Comparison:
+    withheld = len(unseen) / first.grid.tokens
+    chance = inclusion_probability(first.scores.cpu(), settings.keep, withheld)
+    return Comparison(
+        input={
+            "kind": media.kind,
+            "width": media.width,
+            "height": media.height,
+            "frames": media.frames,
+            "fps": media.fps,
+            "name": media.name,
+        },
+        settings=settings,
+        view=first.view,
+        pixels=np.ascontiguousarray(first.pixels[0].permute(1, 2, 3, 0).float().cpu().numpy()),
+        grid=first.grid,
+        segments=first.segments,
+        token_segment=first.token_segment.cpu().numpy(),
+        scores=first.scores[0].float().cpu().numpy(),
+        chance=chance[0].float().cpu().numpy(),
+        gates=first.gates[0].float().cpu().numpy(),
+        heldout=unseen.numpy(),
+        full=[],
+        classes=models.classifier.labels,
+        weights=models.weights(),
+        warnings=_warnings(media, settings, first, models, unseen),
+    )
+
+
+def _warnings(media: Media, settings: Settings, first: Prepared, models: Models, unseen: torch.Tensor) -> list[str]:
+    labels, notes = models.classifier.labels, []
+    if len(labels) <= FEW_CLASSES:
+        notes.append(
+            f"The classifier knows {len(labels)} classes ({', '.join(labels)}); for anything else its answer is the "
+            "nearest of these."
+        )
+    if min(media.width, media.height) < 224:
+        notes.append(f"The input is {media.width} x {media.height} px and was enlarged to 224 px.")
+    if media.kind == "clip" and media.frames < 16:
+        notes.append(f"The clip has {media.frames} frames; some are repeated to make 16.")
+    if first.segments.count <= 1:
+        notes.append("The segmenter found no separate regions, so segments say nothing about importance here.")
+    if settings.text:
+        notes.append("The text has no effect: the segmenter in use does not read.")
+    if not len(unseen):
+        notes.append("Every token is visible to some arm at this keep ratio, so there is no held-out error.")
+    return notes
+
+
+__all__ = ["STEPS", "Arm", "Comparison", "Progress", "Settings", "compare", "compare_steps"]

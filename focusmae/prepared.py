@@ -1,0 +1,157 @@
+"""What is computed once per input and kept: the view, its segments, its scores, and the prediction from all tokens."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import skimage.data
+import torch
+
+from focusmae import device, hub
+from focusmae.errors import SettingsError
+from focusmae.masking import Grid
+from focusmae.media import View
+from focusmae.models.autoencoder import MaskedAutoencoder
+from focusmae.models.classifier import TokenClassifier
+from focusmae.models.load import Scorer, load_autoencoder, load_classifier, load_scorer
+from focusmae.segments.base import SegmentMap, load_segmenter
+from focusmae.segments.descriptors import token_segments
+
+MODELS = ("auto", "embedded", "official")
+SCORER = "embedded"
+KEPT_INPUTS = 8
+
+
+class Models(NamedTuple):
+    """The three networks of one comparison and their names."""
+
+    autoencoder: MaskedAutoencoder
+    classifier: TokenClassifier
+    scorer: Scorer
+    names: dict[str, str]
+
+    def weights(self) -> list[dict]:
+        """One entry per file in use: role, name, revision, sha256, licence."""
+        rows = []
+        for role, name in self.names.items():
+            entry = hub.find(role, name)
+            rows.append(
+                {
+                    "role": role,
+                    "name": name,
+                    "revision": entry.revision,
+                    "sha256": hub.sha256(entry.path),
+                    "licence": entry.licence,
+                }
+            )
+        return rows
+
+
+def load_models(models: str, kind: str) -> Models:
+    """The networks for ``kind`` "image" or "clip". Raises SettingsError or WeightsError."""
+    if models not in MODELS:
+        raise SettingsError(f"There is no choice of models called {models!r}; use one of {', '.join(MODELS)}.")
+    if models == "official":
+        raise SettingsError(
+            "This version cannot load the official MAE and VideoMAE weights yet; choose embedded (or auto)."
+        )
+    names = {"autoencoder": "embedded", "classifier": f"embedded-{kind}", "scorer": SCORER}
+    return Models(
+        load_autoencoder(names["autoencoder"]),
+        load_classifier(names["classifier"]),
+        load_scorer(names["scorer"]),
+        names,
+    )
+
+
+@dataclass
+class Prepared:
+    """One view, ready for any draw: pixels (1, 3, T, 224, 224) on the models' device, scores (1, N), gates (1, N, 4)."""
+
+    view: View
+    pixels: torch.Tensor
+    grid: Grid
+    segments: SegmentMap
+    token_segment: torch.Tensor
+    scores: torch.Tensor
+    gates: torch.Tensor
+    full: torch.Tensor
+    _others: dict[str, torch.Tensor]
+
+    def scores_for(self, need: str, models: Models) -> torch.Tensor:
+        """Scores (1, N) by what a strategy needs: "nothing", "scores", "shuffled" or "prior"; made on first use."""
+        if need == "scores":
+            return self.scores
+        if need not in self._others:
+            self._others[need] = self._make(need, models)
+        return self._others[need]
+
+    def _make(self, need: str, models: Models) -> torch.Tensor:
+        if need == "prior":
+            return load_scorer("prior")(self.pixels, self.segments).scores
+        if need == "shuffled":
+            return models.scorer(self.pixels, foreign_segments(self.view)).scores
+        return torch.zeros_like(self.scores)
+
+
+def pixels_of(view: View) -> torch.Tensor:
+    """The view as the models take it, on their device."""
+    return view.pixels(224).to(device.setup())
+
+
+def segment(view: View, segmenter: str, text: str | None) -> SegmentMap:
+    """The segments of a view by the named segmenter."""
+    return load_segmenter(segmenter)(view, text=text)
+
+
+@torch.inference_mode()
+def prepare(view: View, pixels: torch.Tensor, segments: SegmentMap, models: Models) -> Prepared:
+    """Scores and full prediction; one pass of the small encoder serves both where they share it."""
+    grid = models.autoencoder.encoder.grid(pixels)
+    tokens = models.scorer.tokens(pixels)
+    scores, gates = models.scorer(pixels, segments, tokens)
+    shared = models.scorer.trunk(pixels) is models.classifier and models.scorer.network.config.reads == "features"
+    logits = models.classifier.head_logits(tokens) if shared else models.classifier.logits(pixels)
+    owners = token_segments(segments, grid)
+    return Prepared(view, pixels, grid, segments, owners, scores, gates, logits.softmax(-1), {})
+
+
+def foreign_segments(view: View) -> SegmentMap:
+    """Segments of another picture, for the shuffled control: a bundled photograph's, never the view's own."""
+    frames = len(view.frames)
+    for name in ("coffee", "chelsea"):
+        picture = getattr(skimage.data, name)()
+        side = min(picture.shape[:2])
+        square = np.ascontiguousarray(picture[:side, :side])
+        other = View(frames=square[None], box=(0, 0, side, side), times=(0.0,))
+        if view.frames.shape[0] > 1 or not _same_picture(other, view):
+            found = load_segmenter("superpixels")(other)
+            return SegmentMap(np.repeat(found.labels, frames, axis=0), found.quality, f"another picture's ({name})")
+    raise SettingsError("No other picture is at hand for the shuffled control.")
+
+
+def _same_picture(a: View, b: View) -> bool:
+    return float((a.pixels(32) - b.pixels(32)).abs().mean()) < 0.05
+
+
+class Cache:
+    """The last few prepared inputs; bounded, and safe to share between visitors (keys hash the content)."""
+
+    def __init__(self, size: int = KEPT_INPUTS):
+        self._size, self._items, self._lock = size, OrderedDict(), threading.Lock()
+
+    def get(self, key: tuple) -> Prepared | None:
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+            return self._items.get(key)
+
+    def put(self, key: tuple, prepared: Prepared) -> None:
+        with self._lock:
+            self._items[key] = prepared
+            while len(self._items) > self._size:
+                self._items.popitem(last=False)
+
+

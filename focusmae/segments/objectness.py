@@ -1,0 +1,4 @@
+import numpy as np
+
+
+def objectness(labels, lab): return np.ones(labels.max(),np.float32)

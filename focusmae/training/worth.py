@@ -1,0 +1,123 @@
+"""What each token is worth to a frozen classifier: the targets from which the scorer learns.
+
+Monte-Carlo attribution (as RISE; Petsiuk et al., BMVC 2018): over many random subsets of the tokens, a token's worth is
+the mean log-probability of the true class with it visible minus that with it hidden. Noisy for one photo, unbiased over
+many. A photo's worth also serves clips made from it by pan and zoom: it moves with the picture.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from focusmae.masking import Grid, sample_visible
+from focusmae.models.classifier import TokenClassifier
+from focusmae.models.load import segment_inputs
+from focusmae.segments.base import Segmenter, SegmentMap
+from focusmae.training.data import FRAMES, Reader, box_grid, crop, random_boxes, step_generator
+
+MASKS, KEEP = 24, 0.15
+CHUNK = 64
+MOST_SEGMENTS = 64
+PHOTO_GRID, CLIP_GRID = Grid(1, 14, 14), Grid(8, 14, 14)
+
+
+@dataclass
+class _Frames:
+    """The least that a segmenter needs of a view."""
+
+    frames: object
+
+
+@torch.inference_mode()
+def token_worth(model: TokenClassifier, pixels: torch.Tensor, label: int, draws: torch.Generator) -> torch.Tensor:
+    """Worth (N,) of the tokens of one photo (1, 3, 1, 224, 224) for class ``label``, in nats of log-probability."""
+    tokens = PHOTO_GRID.tokens
+    visible = sample_visible(torch.zeros(MASKS, tokens), KEEP, draws, "random", grid=PHOTO_GRID)
+    device = pixels.device
+    value = model.logits(pixels.expand(MASKS, -1, -1, -1, -1), visible.to(device)).log_softmax(-1)[:, label].cpu()
+    seen = torch.zeros(MASKS, tokens).scatter_(1, visible, 1.0)
+    with_it, without = seen.sum(0), (1 - seen).sum(0)
+    worth = (seen * value[:, None]).sum(0) / with_it.clamp_min(1) - ((1 - seen) * value[:, None]).sum(0) / without
+    return torch.where(with_it > 0, worth, worth.new_zeros(()))
+
+
+def collect(
+    folder: Path, reader: Reader, places: list[int], photo: TokenClassifier, clip: TokenClassifier,
+    segmenter: Segmenter, clip_every: int, seed: int, report=print,
+) -> list[Path]:  # fmt: skip
+    """Write what the scorer is trained on into ``folder``, in chunks; chunks that are there already are kept.
+
+    One photo in ``clip_every`` also becomes a clip (0: none). Returns the chunk files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for start in range(0, len(places), CHUNK):
+        path = folder / f"{start:06d}.safetensors"
+        files.append(path)
+        if path.exists():
+            continue
+        rows: dict[str, list[torch.Tensor]] = {}
+        for number in range(start, min(start + CHUNK, len(places))):
+            draws = step_generator(seed, 11, number)
+            picture, label = reader[places[number]]
+            for name, value in _photo(picture, label, photo, segmenter, draws).items():
+                rows.setdefault(f"photo.{name}", []).append(value)
+            if clip_every and number % clip_every == 0:
+                worth, labels, quality = (rows[f"photo.{name}"][-1] for name in ("worth", "labels", "quality"))
+                for name, value in _clip(picture, label, worth, labels, quality, clip, draws).items():
+                    rows.setdefault(f"clip.{name}", []).append(value)
+        save_file({name: torch.stack(values) for name, values in rows.items()}, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+        report(f"  collected {min(start + CHUNK, len(places))} of {len(places)}")
+    return files
+
+
+def load_rows(files: list[Path], kind: str) -> dict[str, torch.Tensor]:
+    """All rows of ``kind`` ("photo" or "clip") as tensors by name; {} where there are none."""
+    parts = [load_file(file) for file in files]
+    names = {key.split(".", 1)[1] for part in parts for key in part if key.startswith(kind)}
+    return {
+        name: torch.cat([part[f"{kind}.{name}"] for part in parts if f"{kind}.{name}" in part]) for name in sorted(names)
+    }
+
+
+@torch.inference_mode()
+def _photo(picture, label: int, model: TokenClassifier, segmenter: Segmenter, draws: torch.Generator) -> dict:
+    pixels = (picture.float() / 255)[None, :, None]
+    segments = segmenter(_Frames(picture.permute(1, 2, 0)[None].numpy()))
+    worth = token_worth(model, pixels, label, draws)
+    labels = torch.from_numpy(segments.labels[0]).to(torch.int16)
+    quality = torch.zeros(MOST_SEGMENTS)
+    quality[: segments.count] = torch.from_numpy(segments.quality)[:MOST_SEGMENTS]
+    about = {"worth": worth, "label": torch.tensor(label), "labels": labels, "quality": quality, "picture": picture}
+    return {**_inputs(pixels, segments, model, PHOTO_GRID), **about}
+
+
+@torch.inference_mode()
+def _clip(picture, label: int, worth, labels, quality, model: TokenClassifier, draws: torch.Generator) -> dict:
+    """A glide over the photo; segments and worth glide with it (so no segmenter runs, and ids persist)."""
+    ends = random_boxes(2, draws, 0.45)
+    boxes = torch.lerp(ends[0], torch.lerp(ends[0], ends[1], 0.5), torch.linspace(0, 1, FRAMES).unsqueeze(1))
+    frames = crop(picture[None].expand(FRAMES, -1, -1, -1), boxes)
+    maps = torch.stack([labels.float(), F.interpolate(worth.view(1, 1, 14, 14), size=labels.shape)[0, 0]])
+    place = box_grid(boxes)
+    moved = F.grid_sample(maps.expand(FRAMES, -1, -1, -1), place, mode="nearest", align_corners=False)
+    moved_labels = moved[:, 0].round().int().numpy()
+    segments = SegmentMap(moved_labels, quality.numpy()[: int(labels.max())], "moved")
+    pixels = frames.transpose(0, 1)[None]
+    per_token = F.avg_pool3d(moved[None, None, :, 1], (2, 16, 16)).flatten()
+    return {**_inputs(pixels, segments, model, CLIP_GRID), "worth": per_token, "label": torch.tensor(label)}
+
+
+def _inputs(pixels: torch.Tensor, segments: SegmentMap, model: TokenClassifier, grid: Grid) -> dict:
+    where = model.head.weight.device
+    descriptors, owners = segment_inputs(pixels, segments, grid)
+    return {
+        "features": model.features(pixels.to(where))[0].half().cpu(),
+        "embeddings": model.encoder.embed(pixels.to(where))[0].half().cpu(),
+        "descriptors": descriptors.half(),
+        "owners": owners.to(torch.int16),
+    }
