@@ -19,6 +19,7 @@ _WHERE = {
     "load_segmenter": "focusmae.segments.base",
     "open_media": "focusmae.media",
     "Grid": "focusmae.masking",
+    "generator": "focusmae.masking",
     "sample_visible": "focusmae.masking",
     "inclusion_probability": "focusmae.masking",
     "STRATEGIES": "focusmae.masking",

@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from focusmae.errors import FocusMAEError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help=__doc__)
-train_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train the embedded models; runs can be resumed.")
+train_app = typer.Typer(rich_markup_mode=None, help="Train the embedded models.")
 app.add_typer(train_app, name="train")
+
+# typer brings click within itself, and neither exports the base class of usage errors.
+_UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 Data = Annotated[list[Path], typer.Option("--data", help="folder of pictures and clips; may be given several times")]
 Out = Annotated[Path, typer.Option("--out", help="folder for weights, log and the state to resume from")]
@@ -144,14 +146,13 @@ def _setup() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
-        app(args=arguments, standalone_mode=False)
-        return 0
-    except click.exceptions.Exit as error:
+        return app(args=arguments, standalone_mode=False) or 0
+    except typer.Exit as error:
         return error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("stopped", file=sys.stderr)
         return 130
-    except click.ClickException as error:
+    except _UsageError as error:
         print(error.format_message().replace("\n", " "), file=sys.stderr)
         return 2
     except FocusMAEError as error:

@@ -11,8 +11,9 @@ import platform
 
 import torch
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _TOP_PAD_BYTES = 64 << 20
+_ARENAS = 2  # so that blocks kept by one of the server's threads serve the others
 
 
 @functools.cache
@@ -42,3 +43,4 @@ def _keep_large_blocks() -> None:
     libc.mallopt(_M_MMAP_MAX, 0)
     libc.mallopt(_M_TRIM_THRESHOLD, -1)
     libc.mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
+    libc.mallopt(_M_ARENA_MAX, _ARENAS)

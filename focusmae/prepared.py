@@ -68,7 +68,7 @@ def load_models(models: str, kind: str) -> Models:
 
 @dataclass
 class Prepared:
-    """One view, ready for any draw: pixels (1, 3, T, 224, 224) on the models' device, scores (1, N), gates (1, N, 4)."""
+    """One view, fit for any draw: pixels (1, 3, T, 224, 224) on the models' device, scores (1, N), gates (1, N, E)."""
 
     view: View
     pixels: torch.Tensor

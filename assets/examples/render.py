@@ -1,7 +1,7 @@
-"""Renders the two example clips from nothing but numbers: ``python assets/examples/render.py [folder]``.
+"""Renders the two example clips from nothing but numbers, into this folder or the one that is named.
 
-Both: 3 s, 24 frames a second, 384 x 288. Everything is drawn larger and then averaged down (anti-aliasing), with a
-little grain at the end, as a camera has. The same bytes come out of every run on one machine.
+Both: 3 s, 24 frames a second, 384 x 288. Everything is drawn larger and then averaged down (anti-aliasing),
+with a little grain at the end, as a camera has. The same bytes come out of every run on one machine.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def sky(seconds: float, clouds: np.ndarray, hills: np.ndarray) -> np.ndarray:
     blend = smoothstep(0, 0.95, y)[..., None]
     light = colour(52, 112, 188) * (1 - blend) + colour(190, 214, 232) * blend
     glow = np.exp(-((x - 0.93) ** 2 + (y + 0.05) ** 2) / 0.18)[..., None]
-    light = light + 0.35 * glow * colour(255, 244, 220)
+    light = light + 0.30 * glow * colour(255, 247, 214)
     # A flat layer of clouds seen from below: the nearer to the horizon, the further and the smaller.
     depth = 1 / (0.98 - np.clip(y, 0, 0.93) + 0.10)
     size = clouds.shape[0]
@@ -83,8 +83,9 @@ def sky(seconds: float, clouds: np.ndarray, hills: np.ndarray) -> np.ndarray:
     white = np.clip(lit, 0.55, 1.1)[..., None] * colour(250, 249, 247)
     alpha = (dense * smoothstep(0.97, 0.72, y) * 0.93)[..., None]
     light = light * (1 - alpha) + white * alpha
-    for layer, (level, tint) in enumerate(((0.905, (134, 160, 184)), (0.945, (92, 118, 122)), (0.975, (64, 88, 70)))):
-        line = level - 0.05 * (hills[layer] - 0.5)
+    ranges = ((0.905, (134, 160, 184)), (0.945, (92, 118, 122)), (0.975, (64, 88, 70)))
+    for hill, (level, tint) in zip(hills, ranges, strict=True):
+        line = level - 0.05 * (hill - 0.5)
         inside = smoothstep(-0.0015, 0.0015, y - line[None])[..., None]
         light = light * (1 - inside) + colour(*tint) * (1 + 0.5 * (line[None] + 0.05 - y)[..., None]) * inside
     return light
@@ -102,14 +103,14 @@ def capsule(x, y, start, end, radius):
 
 def parachute(light: np.ndarray, seconds: float, cloth: np.ndarray) -> np.ndarray:
     """Draws canopy, lines and person into linear ``light``."""
-    scale = FINE * (54 + 5.5 * seconds)  # canopy's radius: it comes a little nearer
-    centre = np.array([FINE * (134 + 25 * seconds + 3 * np.sin(2.1 * seconds)), FINE * (70 + 19 * seconds)])
+    scale = FINE * (47 + 1.6 * seconds)  # canopy's radius: it comes a little nearer
+    centre = np.array([FINE * (140 + 25 * seconds + 3 * np.sin(2.1 * seconds)), FINE * (58 + 23 * seconds)])
     roll = 0.13 * np.sin(2.1 * seconds + 0.6)
-    frame = turned(roll, 0.34)  # from the parachute's axes (x right, y up, z to us) to the camera's
+    frame = turned(roll, -0.30)  # from the parachute's axes (x right, y up, z to us) to the camera's
     sun = np.array([0.62, 0.66, 0.42])
     sun = frame.T @ (sun / np.linalg.norm(sun))
     left, top = (int(max(0, c - 1.35 * scale)) for c in centre)
-    right, bottom = int(min(light.shape[1], centre[0] + 1.35 * scale)), int(centre[1] + 1.1 * scale)
+    right, bottom = (int(c + 1.35 * scale) for c in centre)
     y, x = np.mgrid[top:bottom, left:right]
     look = frame.T @ np.array([0.0, 0.0, -1.0])
     at = np.stack([(x - centre[0]) / scale, (centre[1] - y) / scale, np.zeros_like(x, float)], -1) @ frame
@@ -129,8 +130,9 @@ def parachute(light: np.ndarray, seconds: float, cloth: np.ndarray) -> np.ndarra
         cloth_there = hit & (point[..., 1] > -0.02 + 0.075 * np.sin(np.pi * part) - 0.02)
         return point, round_, part, cloth_there
 
-    palette = np.stack([colour(206, 38, 34), colour(238, 234, 226), colour(242, 140, 26), colour(238, 234, 226),
-                        colour(30, 66, 148), colour(238, 234, 226), colour(242, 190, 40), colour(238, 234, 226)])
+    white = (238, 234, 226)
+    stripes = ((206, 38, 34), white, (242, 140, 26), white, (30, 66, 148), white, (242, 190, 40), white)
+    palette = np.stack([colour(*stripe) for stripe in stripes])
     coat = np.zeros((*x.shape, 3))
     alpha = np.zeros(x.shape)
     for distance, inside in (((-b + root) / a, True), ((-b - root) / a, False)):
@@ -140,7 +142,7 @@ def parachute(light: np.ndarray, seconds: float, cloth: np.ndarray) -> np.ndarra
         # Each gore bulges between its seams.
         around = np.stack([-point[..., 2], np.zeros_like(part), point[..., 0]], -1)
         around /= np.linalg.norm(around, axis=-1, keepdims=True) + 1e-9
-        normal = normal - 0.55 * np.sin(2 * np.pi * part)[..., None] * -around * 0.8
+        normal = normal + 0.44 * np.sin(2 * np.pi * part)[..., None] * around
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         facing = (normal * sun).sum(-1)
         tint = palette[np.floor(round_).astype(int) % len(palette)]
@@ -151,10 +153,9 @@ def parachute(light: np.ndarray, seconds: float, cloth: np.ndarray) -> np.ndarra
         ambient = (0.24 if inside else 0.36) + (0.10 * normal[..., 1] if not inside else 0.05)
         strength = (direct + through + ambient) * (0.93 + 0.14 * wrinkle)
         seam = smoothstep(0.035, 0.012, np.minimum(part, 1 - part))
-        strength = strength * (1 - 0.42 * seam) * (1 - 0.25 * smoothstep(0.16, 0.05, np.hypot(
-            point[..., 0], point[..., 2])))
-        vent = (np.hypot(point[..., 0], point[..., 2]) < 0.05) & (point[..., 1] > 0)
-        there &= ~vent
+        from_top = np.hypot(point[..., 0], point[..., 2])
+        strength = strength * (1 - 0.42 * seam) * (1 - 0.25 * smoothstep(0.16, 0.05, from_top))
+        there &= from_top >= 0.05  # the vent
         coat = np.where(there[..., None], tint * strength[..., None], coat)
         alpha = np.where(there, 1.0, alpha)
     lines = np.zeros(light.shape[:2])
@@ -170,17 +171,15 @@ def parachute(light: np.ndarray, seconds: float, cloth: np.ndarray) -> np.ndarra
         angle = (number / gores) * 2 * np.pi - spin
         rim = (np.cos(angle) * 1.0, -0.02, np.sin(angle) * 1.0)
         start, end = project(rim), harness[int(np.cos(angle) > 0)]
-        box = np.s_[max(0, int(min(start[1], end[1])) - 3) : int(max(start[1], end[1])) + 4,
-                    max(0, int(min(start[0], end[0])) - 3) : int(max(start[0], end[0])) + 4]
+        low, high = np.minimum(start, end) - 3, np.maximum(start, end) + 4
+        box = np.s_[max(0, int(low[1])) : int(high[1]), max(0, int(low[0])) : int(high[0])]
         drawn, _ = capsule(xx[box], yy[box], start, end, 0.55)
         target = front if np.sin(angle) > 0 else lines
         target[box] = np.maximum(target[box], drawn)
     string = colour(58, 56, 60)
     light = light * (1 - 0.75 * lines[..., None]) + string * 0.75 * lines[..., None]
     box = np.s_[top:bottom, left:right]
-    shape = light[box].shape[:2]
-    light[box] = light[box] * (1 - alpha[: shape[0], : shape[1], None]) + coat[: shape[0], : shape[1]] * alpha[
-        : shape[0], : shape[1], None]
+    light[box] = np.where(alpha[..., None] > 0, coat, light[box])
     light = light * (1 - 0.8 * front[..., None]) + string * 0.8 * front[..., None]
     return person(light, seconds, (harness[0], harness[1]), scale, roll)
 
@@ -197,27 +196,33 @@ def person(light, seconds, hands, scale, roll):
 
     swing = 0.35 * np.sin(2.1 * seconds + 1.9)
     suit, dark, skin, strap = colour(196, 62, 30), colour(38, 42, 54), colour(206, 160, 130), colour(34, 34, 38)
+    knees = at(-0.34 + swing, 5.3), at(0.34 + 0.8 * swing, 5.3)
+    feet = at(-0.4 + 1.9 * swing, 6.7), at(0.36 + 1.6 * swing, 6.8)
+    toes = at(-0.62 + 1.9 * swing, 6.85), at(0.15 + 1.6 * swing, 6.95)
     parts = [
-        (at(-0.62, 0.2), at(-0.5, 2.0), 0.20, suit), (at(0.62, 0.2), at(0.5, 2.0), 0.20, suit),
-        (at(-0.62, 0.05), at(-0.62, 0.25), 0.19, skin), (at(0.62, 0.05), at(0.62, 0.25), 0.19, skin),
-        (at(-0.27, 3.9), at(-0.34 + swing, 5.3), 0.30, dark), (at(-0.34 + swing, 5.3), at(-0.4 + 1.9 * swing, 6.6), 0.24,
-                                                                  dark),
-        (at(0.27, 3.9), at(0.34 + 0.8 * swing, 5.3), 0.30, dark), (at(0.34 + 0.8 * swing, 5.3), at(
-            0.36 + 1.6 * swing, 6.7), 0.24, dark),
-        (at(-0.4 + 1.9 * swing, 6.7), at(-0.62 + 1.9 * swing, 6.85), 0.24, strap),
-        (at(0.36 + 1.6 * swing, 6.8), at(0.15 + 1.6 * swing, 6.95), 0.24, strap),
-        (at(0, 2.2), at(0, 3.8), 0.58, suit), (at(-0.32, 1.8), at(-0.30, 3.9), 0.09, strap),
-        (at(0.32, 1.8), at(0.30, 3.9), 0.09, strap), (at(-0.4, 3.9), at(0.4, 3.9), 0.12, strap),
-        (at(0, 1.28), at(0, 1.36), 0.40, skin), (at(0, 1.05), at(0, 1.14), 0.45, colour(230, 230, 232)),
+        (at(-0.62, 0.2), at(-0.5, 2.0), 0.20, suit),
+        (at(0.62, 0.2), at(0.5, 2.0), 0.20, suit),
+        (at(-0.62, 0.05), at(-0.62, 0.25), 0.19, skin),
+        (at(0.62, 0.05), at(0.62, 0.25), 0.19, skin),
+        (at(-0.27, 3.9), knees[0], 0.30, dark),
+        (knees[0], feet[0], 0.24, dark),
+        (feet[0], toes[0], 0.24, strap),
+        (at(0.27, 3.9), knees[1], 0.30, dark),
+        (knees[1], feet[1], 0.24, dark),
+        (feet[1], toes[1], 0.24, strap),
+        (at(0, 2.2), at(0, 3.8), 0.58, suit),
+        (at(-0.32, 1.8), at(-0.30, 3.9), 0.09, strap),
+        (at(0.32, 1.8), at(0.30, 3.9), 0.09, strap),
+        (at(-0.4, 3.9), at(0.4, 3.9), 0.12, strap),
+        (at(0, 1.28), at(0, 1.36), 0.40, skin),
+        (at(0, 1.05), at(0, 1.14), 0.45, colour(230, 230, 232)),  # the helmet
     ]
     for start, end, radius, tint in parts:
         radius = radius * unit
         low = np.minimum(start, end) - radius - 2
         high = np.maximum(start, end) + radius + 3
-        box = np.s_[max(0, int(low[1])) : max(0, int(high[1])), max(0, int(low[0])) : max(0, int(high[0]))]
+        box = np.s_[int(low[1]) : int(high[1]), int(low[0]) : int(high[0])]
         y, x = np.mgrid[box]
-        if not y.size or y.max() >= light.shape[0] or x.max() >= light.shape[1]:
-            continue
         drawn, side = capsule(x, y, start, end, radius)
         toward = side if end[1] > start[1] else -side
         shade = 0.46 + 0.54 * np.clip(0.55 + 0.75 * toward, 0, 1)
@@ -259,12 +264,12 @@ def meadow(rng: np.random.Generator) -> tuple[np.ndarray, list]:
         near = float(view_depth(y))
         x = rng.random() * 1.04 - 0.02
         ground = (x - 0.5) / near  # across the green, in widths at the bottom
-        stripe = 0.5 + 0.5 * np.tanh(4 * np.sin(4.2 * ground + 1.2))
-        tone = 0.72 + 0.20 * stripe + 0.55 * (patches[int(999 / near * 0.3) % 256, int(ground * 160) % 256] - 0.5)
+        stripe = 0.5 + 0.5 * np.tanh(5 * np.sin(6.5 * ground + 1.2))
+        tone = 0.74 + 0.30 * stripe + 0.40 * (patches[int(999 / near * 0.3) % 256, int(ground * 160) % 256] - 0.5)
         tone *= rng.uniform(0.62, 1.22)
         dry = rng.random() < 0.05
         green = np.array([150, 148, 78] if dry else [86 + 34 * rng.random(), 142 + 20 * rng.random(), 44]) * tone
-        long = FINE * 11.5 * near * rng.uniform(0.55, 1.15)
+        long = FINE * 14 * near * rng.uniform(0.55, 1.15)
         lean = rng.normal(0.12, 0.5)
         root = (x * width, y * height)
         bend = (root[0] + 0.4 * lean * long, root[1] - 0.62 * long)
@@ -289,25 +294,25 @@ def far_blur(levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     height, width = levels.shape[:2]
     y = np.linspace(0, 1, height)[:, None]
     trees = fractal_noise(rng, height, width, 5, 9)
-    wood = colour(40, 62, 34) * (0.35 + 1.5 * trees[..., None] ** 2)
+    wood = colour(34, 66, 26) * (0.15 + 2.6 * trees[..., None] ** 2)
     lights = Image.new("L", (width, height))
     draw = ImageDraw.Draw(lights)
     for _ in range(60):  # sky between the leaves, as discs of an open lens
-        x, top, radius = rng.random() * width, rng.random() ** 1.4 * 0.13 * height, FINE * rng.uniform(2, 6)
-        draw.ellipse([x - radius, top - radius, x + radius, top + radius], fill=int(rng.uniform(40, 150)))
+        x, top, radius = rng.random() * width, rng.random() ** 1.8 * 0.12 * height, FINE * rng.uniform(1.5, 5)
+        draw.ellipse([x - radius, top - radius, x + radius, top + radius], fill=int(rng.uniform(20, 110)))
     spots = np.asarray(lights.filter(ImageFilter.GaussianBlur(FINE * 0.7)), float)[..., None] / 255
-    wood = wood + spots * colour(214, 226, 190)
+    wood = wood + spots * colour(226, 232, 150)
     line = 0.135 + 0.012 * (trees.mean(0, keepdims=True) - 0.5)
     light = (levels / 255) ** 2.2
     soft = [light] + [gaussian_filter(light, (FINE * s, FINE * s, 0)) for s in (0.8, 2.2, 5)]
-    distance = np.clip((0.62 - y) / 0.48, 0, 1) * 3
+    distance = np.clip((0.48 - y) / 0.36, 0, 1) * 3
     near = np.clip((y - 0.92) / 0.12, 0, 1) * 1.2
     level = np.broadcast_to(np.maximum(distance, near), (height, width))[..., None]
     mixed = sum(np.clip(1 - np.abs(level - number), 0, 1) * picture for number, picture in enumerate(soft))
     behind = smoothstep(0.02, -0.02, y - line)[..., None]
     light = mixed * (1 - behind) + gaussian_filter(wood, (FINE * 2.5, FINE * 2.5, 0)) * behind
-    haze = 0.25 * smoothstep(0.5, 0.12, y)[..., None]
-    return light * (1 - haze) + colour(176, 190, 150) * haze
+    haze = 0.10 * smoothstep(0.5, 0.12, y)[..., None]
+    return light * (1 - haze) + colour(196, 204, 150) * haze
 
 
 def dimples(count: int) -> np.ndarray:
@@ -326,7 +331,9 @@ def spun(axis: np.ndarray, angle: float) -> np.ndarray:
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
-def ball_light(radius: float, offset: np.ndarray, turn: np.ndarray, tree: cKDTree) -> tuple[np.ndarray, np.ndarray]:
+def ball_light(
+    radius: float, offset: np.ndarray, turn: np.ndarray, tree: cKDTree
+) -> tuple[np.ndarray, np.ndarray]:
     """(light (n, n, 3), coverage (n, n)) of the ball; ``offset`` is its centre within the first pixel."""
     size = int(2 * radius + 4)
     y, x = (np.mgrid[:size, :size] - (radius + 2)) / radius
@@ -340,7 +347,7 @@ def ball_light(radius: float, offset: np.ndarray, turn: np.ndarray, tree: cKDTre
     distance, nearest = tree.query(own.reshape(-1, 3))
     distance = distance.reshape(x.shape)
     centre = tree.data[nearest].reshape(normal.shape) @ turn.T
-    wide = 0.088
+    wide = 0.088  # a dimple's radius over the ball's
     bowl = smoothstep(wide, 0.72 * wide, distance)
     lean = (centre - normal) * (distance / wide)[..., None] / np.maximum(distance, 1e-6)[..., None]
     bumped = normal + 0.62 * bowl[..., None] * lean
@@ -355,7 +362,8 @@ def ball_light(radius: float, offset: np.ndarray, turn: np.ndarray, tree: cKDTre
     ambient = colour(150, 178, 214) * (0.75 * up)[..., None] + colour(92, 128, 48) * (0.75 * (1 - up))[..., None]
     hollow = 1 - 0.16 * bowl * smoothstep(wide, 0, distance)
     buried = 0.35 + 0.65 * smoothstep(-1.0, -0.25, normal[..., 1])
-    light = tint * (0.98 * direct[..., None] * colour(255, 248, 232) + ambient * buried[..., None]) * hollow[..., None]
+    falling = 0.98 * direct[..., None] * colour(255, 248, 232) + ambient * buried[..., None]
+    light = tint * falling * hollow[..., None]
     half = sun + np.array([0, 0, 1])
     gloss = np.clip(bumped @ (half / np.linalg.norm(half)), 0, 1) ** 60
     return light + 0.30 * gloss[..., None], inside
@@ -375,14 +383,14 @@ def render_golf_ball() -> np.ndarray:
     for number in range(FRAMES):
         seconds = number / FPS
         way = seconds - 0.115 * seconds**2  # it slows down
-        foot = np.array([0.08 + 0.375 * way, 0.53 + 0.135 * way])  # where it touches the green, in pictures
+        foot = np.array([0.24 + 0.255 * way, 0.53 + 0.135 * way])  # where it touches the green, in pictures
         near = float(view_depth(foot[1]))
         radius = FINE * 58 * near
         centre = np.array([foot[0] * WIDTH * FINE, foot[1] * HEIGHT * FINE - 0.93 * radius])
         if before is not None:
             step = centre - before
-            turn = spun(np.array([0.42 * step[1], step[0] * 0, 0]) + np.array([0, 0, -step[0]]) + 1e-9,
-                        np.hypot(*step) * 1.05 / radius) @ turn
+            axis = np.array([0.42 * step[1], 0, -step[0]])  # across its way, which comes a little towards us
+            turn = spun(axis, np.hypot(*step) * 1.05 / radius) @ turn
         before = centre
         light = ground.copy()
         # The shadow falls to the right and towards us; under the ball it is darkest.
@@ -408,7 +416,7 @@ def render_golf_ball() -> np.ndarray:
         first, last = np.searchsorted(roots, [foot[1] - 0.004, foot[1] + 0.09])
         for blade in blades[first:last]:
             if corner[0] - 20 < blade[1][0][0] < corner[0] + size[0] + 20:
-                draw_blade(draw, (blade[0], blade[1], (*blade[2],), blade[3]), corner)
+                draw_blade(draw, blade, corner)
         grass = np.asarray(layer.filter(ImageFilter.GaussianBlur(0.6)), float) / 255
         x0, y0 = max(0, corner[0]), max(0, corner[1])
         box = np.s_[y0 : corner[1] + size[1], x0 : corner[0] + size[0]]
@@ -429,7 +437,7 @@ def inside_of(box, centre, radius) -> np.ndarray:
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    for name, render, crf in (("parachute.mp4", render_parachute, 19), ("golf_ball.mp4", render_golf_ball, 23)):
+    for name, render, crf in (("parachute.mp4", render_parachute, 16), ("golf_ball.mp4", render_golf_ball, 20)):
         data = write_mp4(folder / name, render(), FPS, crf)
         print(f"{name}: {len(data) / 1000:.0f} kB")
 

@@ -74,13 +74,17 @@ class Encoder(nn.Module):
 
         ``gate`` (B, N) multiplies the patch embedding, not the position: a shut token is empty, not misplaced.
         """
-        patches = self.patches(pixels)
+        tubelet = min(self.config.tubelet, pixels.shape[2])
+        patches = patchify(pixels, tubelet, self.config.patch)
         places = self.positions(self.grid(pixels)).expand(len(patches), -1, -1)
         if visible is not None:
             patches, places = gather_tokens(patches, visible), gather_tokens(places, visible)
             gate = gate if gate is None else gate.gather(1, visible)
-        weight = self.patch_embed["proj"].weight.permute(0, 2, 3, 4, 1).flatten(1)
-        tokens = F.linear(patches, weight, self.patch_embed["proj"].bias)
+        mean, std = (x.flatten().repeat(patches.shape[-1] // 3) for x in (self.mean, self.std))
+        weight, bias = self.patch_embed["proj"].weight, self.patch_embed["proj"].bias
+        if tubelet < self.config.tubelet:  # a photo is shown twice: add up the frames of the filter, not of the photo
+            weight = weight.sum(2, keepdim=True)
+        tokens = F.linear((patches - mean) / std, weight.permute(0, 2, 3, 4, 1).flatten(1), bias)
         return (tokens if gate is None else tokens * gate.unsqueeze(-1)) + places
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:

@@ -1,12 +1,14 @@
 """Greedy merging of many small regions into few object-like ones, on photos and through the frames of clips.
 
 The region adjacency graph is contracted cheapest pair first. Two regions are cheap to merge when their mean
-colours agree, when the border between them runs over weak edges, and when one of them is small:
+colours agree, when the border between them runs over weak edges, and when one of them is small or thin:
 
     cost(a, b) = (|colour_a - colour_b| + edge_weight * edge_ab) * (A_a * A_b / (A_a + A_b)) ** size_power
 
-with A as shares of the whole. The size factor is Ward's, flattened (Ward: power 1 on squared distances), so
-that crumbs go first and large unlike regions stay apart. (Region merging on a graph: Haris et al., 1998.)
+The size factor is Ward's, flattened (Ward: power 1 on squared distances), so that crumbs go first and large
+unlike regions stay apart. A is the area as a share of the whole, but at most that of four squares as wide as
+the region, since the soft outline of a thing is a long strip and still no thing. (Region merging on a graph:
+Haris et al., 1998.)
 """
 
 import heapq
@@ -15,8 +17,11 @@ from math import inf
 import numpy as np
 
 
-def contacts(labels: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of touching ids: (a, b, length, edge sum), a < b, each (pairs,).
+THIN = 4  # squares of its own width that a region may count for
+
+
+def contacts(labels: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Pairs of touching ids: (a, b, length, length within frames, edge sum), a < b, each (pairs,).
 
     Pixels touch along every axis, so that regions of successive frames touch where they overlap.
 
@@ -34,8 +39,9 @@ def contacts(labels: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndar
         keys.append(np.minimum(x, y) * n + np.maximum(x, y))
         values.append(np.maximum(edges[front][differs], edges[back][differs]))
     pairs, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    strength = np.bincount(inverse, np.concatenate(values), len(pairs))
-    return pairs // n, pairs % n, np.bincount(inverse, minlength=len(pairs)), strength
+    length = np.bincount(inverse, minlength=len(pairs))
+    within = np.bincount(inverse[len(keys[0]) :], minlength=len(pairs))
+    return pairs // n, pairs % n, length, within, np.bincount(inverse, np.concatenate(values), len(pairs))
 
 
 def merge(
@@ -53,31 +59,41 @@ def merge(
 
     Args:
         labels: (T, H, W) int, every id of 0..n-1 present.   lab: (T, H, W, 3) float colours.
-        edges: (T, H, W) float.   limit: regions, >= 1.   stop: cost.   crumb: least share of the whole.
+        edges: (T, H, W) float.   limit: regions, >= 1.   stop: cost.   crumb: least A, see above.
     Returns:
-        (T, H, W) int64, ids 0..m-1 without gaps, m <= limit unless more than that do not touch each other.
+        (T, H, W) int64, ids 0..m-1 without gaps, m <= limit.
     """
     n = int(labels.max()) + 1
     flat = labels.ravel()
-    pixels = np.bincount(flat, minlength=n).astype(np.float64)
-    sums = [np.bincount(flat, lab[..., c].ravel(), n) for c in range(3)]
-    colour = list(zip(*(s / pixels for s in sums), strict=True))
-    area = (pixels / pixels.sum()).tolist()
+    pixels = np.bincount(flat, minlength=n)
+    colour = list(zip(*(np.bincount(flat, lab[..., c].ravel(), n) / pixels for c in range(3)), strict=True))
+    touching = contacts(labels, edges)
+    sides = np.bincount(np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()]), minlength=n)
+    for ids in touching[:2]:
+        sides = sides + np.bincount(ids, touching[3], n)
+    frames, total = len(labels), labels.size
 
     # Plain Python numbers below: with a few neighbours per region they beat arrays by far.
-    # A border is [length, edge sum, price under which it is queued].
+    area, outline = pixels.tolist(), sides.tolist()
+
+    def counted(a: int) -> float:
+        width = 4 * area[a] / outline[a]
+        return min(area[a], THIN * width * width * frames) / total
+
+    size = [counted(a) for a in range(n)]
+    # A border is [length, length within frames, edge sum, price under which it is queued].
     neighbours: list[dict[int, list]] = [{} for _ in range(n)]
 
-    def cost(a: int, b: int, length: float, strength: float) -> float:
+    def cost(a: int, b: int, border: list) -> float:
         (l1, a1, b1), (l2, a2, b2) = colour[a], colour[b]
         distance = ((l1 - l2) ** 2 + (a1 - a2) ** 2 + (b1 - b2) ** 2) ** 0.5
-        size = area[a] * area[b] / (area[a] + area[b])
-        return (distance + edge_weight * strength / length) * size**size_power
+        both = size[a] * size[b] / (size[a] + size[b])
+        return (distance + edge_weight * border[2] / border[0]) * both**size_power
 
     heap = []
-    for a, b, length, strength in zip(*(column.tolist() for column in contacts(labels, edges)), strict=True):
-        price = cost(a, b, length, strength)
-        neighbours[a][b] = neighbours[b][a] = [length, strength, price]
+    for a, b, *border in zip(*(column.tolist() for column in touching), strict=True):
+        price = cost(a, b, border)
+        neighbours[a][b] = neighbours[b][a] = [*border, price]
         heap.append((price, a, b))
     heapq.heapify(heap)
 
@@ -94,15 +110,15 @@ def merge(
         queued, a, b = heapq.heappop(heap)
         a, b = find(a), find(b)
         border = neighbours[a].get(b)
-        if border is None or border[2] != queued:
+        if border is None or border[3] != queued:
             continue
-        price = cost(a, b, border[0], border[1])
+        price = cost(a, b, border)
         if price > queued:
-            border[2] = price
+            border[3] = price
             heapq.heappush(heap, (price, a, b))
             continue
-        if alive <= limit and price > stop and min(area[a], area[b]) >= crumb:
-            border[2] = inf
+        if alive <= limit and price > stop and min(size[a], size[b]) >= crumb:
+            border[3] = inf
             continue
         if len(neighbours[a]) < len(neighbours[b]):
             a, b = b, a
@@ -111,15 +127,17 @@ def merge(
         share = area[b] / (area[a] + area[b])
         colour[a] = tuple(x + share * (y - x) for x, y in zip(colour[a], colour[b], strict=True))
         area[a] += area[b]
-        for other, (length, strength, queued) in neighbours[b].items():
+        outline[a] += outline[b] - 2 * border[1]
+        size[a] = counted(a)
+        for other, old in neighbours[b].items():
             del neighbours[other][b]
             if other == a:
                 continue
             if other in neighbours[a]:
-                joined = neighbours[a][other]
-                joined[:] = joined[0] + length, joined[1] + strength, min(joined[2], queued)
+                kept = neighbours[a][other]
+                kept[:] = kept[0] + old[0], kept[1] + old[1], kept[2] + old[2], min(kept[3], old[3])
             else:
-                neighbours[a][other] = neighbours[other][a] = [length, strength, queued]
+                neighbours[a][other] = neighbours[other][a] = old
         neighbours[b] = {}
 
     root = np.array([find(a) for a in range(n)])

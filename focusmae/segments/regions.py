@@ -11,9 +11,15 @@ from skimage.color import rgb2lab
 
 def shrink(frames: np.ndarray, height: int, width: int) -> np.ndarray:
     """Frames (T, S, S, 3) uint8 averaged down to (T, height, width, 3) uint8."""
+    # Halving in integers first is several times faster than averaging everything in floats.
+    while min(frames.shape[1] // height, frames.shape[2] // width) >= 2 and not (
+        frames.shape[1] % 2 or frames.shape[2] % 2
+    ):
+        rows = np.add(frames[:, ::2], frames[:, 1::2], dtype=np.uint16)
+        frames = ((rows[:, :, ::2] + rows[:, :, 1::2] + 2) >> 2).astype(np.uint8)
     if frames.shape[1:3] == (height, width):
         return frames
-    planes = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
+    planes = torch.from_numpy(frames.astype(np.float32)).permute(0, 3, 1, 2)
     small = torch.nn.functional.adaptive_avg_pool2d(planes, (height, width))
     return small.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 

@@ -90,7 +90,7 @@ def train(
     held_out = _held_out(data, labels, kind)
     schedule = Schedule(steps=steps, rate=rate, warmup=min(150, steps // 10 + 1), betas=(0.9, 0.98))
     figures = fit(
-        task, schedule, out, feed, lambda: evaluate(model, *held_out), faster={"model.head": 3.0}, accelerator=accelerator
+        task, schedule, out, feed, lambda: evaluate(model, *held_out), {"model.head": 3.0}, accelerator
     )
     if accelerator.is_main_process:
         about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "batch": str(batch)}

@@ -130,7 +130,7 @@ def _resume(folder: Path, task: nn.Module, optimizer, schedule: Schedule) -> int
     state = torch.load(path, map_location="cpu", weights_only=True)
     before, now = state["schedule"], asdict(schedule)
     if {k: str(v) for k, v in before.items() if k != "betas"} != {k: str(v) for k, v in now.items() if k != "betas"}:
-        raise SettingsError(f"{folder.name} holds a run of another schedule; choose another --out or repeat its settings.")
+        raise SettingsError(f"{folder.name} holds a run of another schedule; choose another --out or its settings.")
     task.load_state_dict(state["task"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"going on from step {state['step']}", flush=True)

@@ -118,7 +118,7 @@ def centred(values: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate(model: MoEScorer, classifier: TokenClassifier, rows: dict) -> dict[str, float]:
-    """On held-out photos at 10 % kept: correlation with worth, top-1 and p(true) for random and select, one draw each."""
+    """On held-out photos at 10 % kept: correlation with worth, top-1 and p(true) for random and select, one draw."""
     scores = torch.cat([score_rows(model, rows, part)[0].cpu() for part in torch.arange(len(rows["worth"])).split(32)])
     a, b = centred(scores).flatten(), centred(rows["worth"]).flatten()
     figures = {"worth_correlation": float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-9))}

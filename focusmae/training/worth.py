@@ -78,10 +78,8 @@ def collect(
 def load_rows(files: list[Path], kind: str) -> dict[str, torch.Tensor]:
     """All rows of ``kind`` ("photo" or "clip") as tensors by name; {} where there are none."""
     parts = [load_file(file) for file in files]
-    names = {key.split(".", 1)[1] for part in parts for key in part if key.startswith(kind)}
-    return {
-        name: torch.cat([part[f"{kind}.{name}"] for part in parts if f"{kind}.{name}" in part]) for name in sorted(names)
-    }
+    keys = sorted({key for part in parts for key in part if key.startswith(f"{kind}.")})
+    return {key.split(".", 1)[1]: torch.cat([part[key] for part in parts if key in part]) for key in keys}
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ Braces mark what JavaScript fills in.
 import gradio as gr
 
 ENGLISH = {
-    "tagline": "see what a masked autoencoder keeps",
+    "tagline": "what a masked autoencoder keeps",
     "drop": "Drop a photo or a clip",
     "browse": "or click to choose a file",
     "uploading": "Uploading …",
@@ -29,15 +29,15 @@ ENGLISH = {
     "compare": "Compare",
     "cancel": "Cancel",
     "settings": "Strategies and models",
-    "title_image": "Same photo, same {k} patches to spend, same noise.",
-    "title_clip": "Same clip, same {k} patches to spend, same noise.",
+    "title_image": "Same photo, same budget of {k} patches, same noise.",
+    "title_clip": "Same clip, same budget of {k} patches, same noise.",
     "title_empty": "What should a network look at?",
     "lead": "{a} on the left, {b} on the right. Both pass their patches through the same network, which has to "
     "imagine the rest and to name what it sees. Point at a patch to follow it.",
     "lead_empty": "Choose a photo or a clip. A quarter of its patches is drawn twice, once at random and once by what "
     "a scorer holds to be important; the same network then has to imagine and to name the rest.",
     "everything": "Everything",
-    "patches": "{n} patches",
+    "patches": "{n}",
     "visible": "{k} visible",
     "sees": "It sees",
     "sees_note": "visible patches",
@@ -158,7 +158,7 @@ CHINESE = {
     "lead_empty": "选择一张照片或一段短片。我们从中抽取四分之一的图块两次：一次随机，一次按评分器认为的重要性；"
     "然后由同一个网络想象其余部分并给出名称。",
     "everything": "全部",
-    "patches": "{n} 块",
+    "patches": "{n}",
     "visible": "{k} 块可见",
     "sees": "它看到",
     "sees_note": "可见图块",

@@ -91,6 +91,7 @@ function show(m) {
   part("classes").querySelector("p").textContent = m.classes.join(", ");
   part("foot").innerHTML = foot(m);
   part("film").hidden = m.frames < 2;
+  noteBudget();
   status(say("done", { s: m.seconds.toFixed(2) }), 1);
   paint();
   mark(null);
@@ -130,6 +131,19 @@ async function receive() {
 
 watch("value", receive);
 receive();
+
+// --- the budget beside the slider ------------------------------------------------------------------------------
+
+function noteBudget() {
+  const range = document.querySelector("#keep input[type=range]"), place = document.querySelector("#keep .head label");
+  if (!range || !place) return;
+  const note = place.querySelector(".fm-note") || place.appendChild(Object.assign(document.createElement("span"), { className: "fm-note" }));
+  const n = Number(root.dataset.tokens || 196);
+  note.textContent = say("of_patches", { k: Math.max(1, Math.floor(n * range.value / 100 + 1e-9)), n });
+}
+
+document.addEventListener("input", (event) => event.target.closest("#keep") && noteBudget());
+setTimeout(noteBudget, 300);
 
 // --- frames ----------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 SCRIPTS = ("paint.js", "build.js", "viewer.js")  # one closure: drawing, markup, behaviour
 CLIP_TILE = 224  # pixels; what the models see of a clip
 CLIP_QUALITY = 95
+LINES_SIDE = 320  # pixels; outlines are drawn at this size and scaled
 LOWER_IS_BETTER = {"heldout_mse": True, "picture_mse": True, "p_class": False, "agreement": False}
 
 _sent: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # View -> its sprites, so that a new draw skips them
@@ -130,7 +131,7 @@ def _static_sprites(comparison) -> dict:
         frames = _bytes(comparison.pixels)
     sprites = {
         "input": sprite(frames, lossless=len(frames) == 1),
-        "outlines": sprite(outlines(comparison.segments.labels, frames.shape[1]), lossless=True),
+        "outlines": sprite(outlines(comparison.segments.labels, min(frames.shape[1], LINES_SIDE)), lossless=True),
     }
     _sent[comparison.view] = (comparison.segments, sprites)
     return sprites
@@ -142,12 +143,16 @@ def outlines(labels: np.ndarray, side: int) -> np.ndarray:
         places = np.arange(side) * labels.shape[1] // side
         labels = labels[:, places][:, :, places]
     edges = np.zeros(labels.shape, dtype=bool)
-    edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    edges[:, :, 1:] |= labels[:, :, 1:] != labels[:, :, :-1]
+    down, right = labels[:, 1:] != labels[:, :-1], labels[:, :, 1:] != labels[:, :, :-1]
+    edges[:, 1:] |= down
+    edges[:, :-1] |= down  # both sides: two pixels, so that the line survives a small pane
+    edges[:, :, 1:] |= right
+    edges[:, :, :-1] |= right
     rim = edges.copy()
-    for axis in (1, 2):
-        for shift in (1, -1):
-            rim |= np.roll(edges, shift, axis)
+    rim[:, 1:] |= edges[:, :-1]
+    rim[:, :-1] |= edges[:, 1:]
+    rim[:, :, 1:] |= edges[:, :, :-1]
+    rim[:, :, :-1] |= edges[:, :, 1:]
     picture = np.zeros((*labels.shape, 4), dtype=np.uint8)
     picture[rim] = (20, 20, 22, 120)
     picture[edges] = (255, 255, 255, 235)

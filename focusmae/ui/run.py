@@ -1,0 +1,55 @@
+"""One run of the page as a stream of messages for the viewer. A plain generator: closing it stops the run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+import gradio as gr
+
+from focusmae.errors import FocusMAEError
+from focusmae.ui import viewer
+from focusmae.ui.picker import FIRST, open_source
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    source: str, keep: float, seed: float | None, left: str, right: str, models: str, segmenter: str
+) -> Iterator[dict]:
+    """Compare two strategies on one source and yield what the viewer shows; errors are messages too.
+
+    source: an example's name or an uploaded file's path.  keep: per cent of the tokens.
+    """
+    began = time.perf_counter()
+    yield viewer.progress("loading", 0, 6, 0.0)
+    try:
+        from focusmae.comparison import STEPS, Comparison, Settings, compare_steps  # late: it imports the networks
+
+        settings = Settings(
+            keep=keep / 100, seed=int(seed or 0), strategies=(left, right), models=models, segmenter=segmenter
+        )
+        for step in compare_steps(open_source(source), settings):
+            if isinstance(step, Comparison):
+                yield viewer.result(step, time.perf_counter() - began)
+            else:
+                yield viewer.progress(step.step, STEPS.index(step.step) + 1, len(STEPS), step.fraction)
+    except FocusMAEError as error:
+        gr.Warning(str(error), title="")
+        yield viewer.error(str(error))
+    except Exception:
+        log.exception("a run failed")
+        yield viewer.error(None)
+
+
+def warm() -> None:
+    """Load the networks and prepare the first example, so that the first visitor need not wait for that."""
+    try:
+        from focusmae.comparison import compare
+
+        compare(open_source(FIRST))
+    except FocusMAEError as error:
+        log.warning("not warmed: %s", error)
+    except Exception:
+        log.exception("not warmed")
