@@ -12,7 +12,7 @@ import torch
 from focusmae import device, hub
 from focusmae.errors import SettingsError
 from focusmae.masking import Grid
-from focusmae.media import View
+from focusmae.media import View, open_media
 from focusmae.models.autoencoder import MaskedAutoencoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import Scorer, load_autoencoder, load_classifier, load_scorer
@@ -122,10 +122,7 @@ def foreign_segments(view: View) -> SegmentMap:
     """Segments of another picture, for the shuffled control: a bundled photograph's, never the view's own."""
     frames = len(view.frames)
     for name in ("coffee", "chelsea"):
-        picture = getattr(skimage.data, name)()
-        side = min(picture.shape[:2])
-        square = np.ascontiguousarray(picture[:side, :side])
-        other = View(frames=square[None], box=(0, 0, side, side), times=(0.0,))
+        other = open_media(getattr(skimage.data, name)()).view()
         if view.frames.shape[0] > 1 or not _same_picture(other, view):
             found = load_segmenter("superpixels")(other)
             return SegmentMap(np.repeat(found.labels, frames, axis=0), found.quality, f"another picture's ({name})")

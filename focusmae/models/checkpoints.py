@@ -45,10 +45,10 @@ def load_model(path: Path, kind: str) -> nn.Module:
     if metadata.get("kind") != kind:
         found = metadata.get("kind", "something else")
         raise WeightsError(f"{path.name} holds {found} weights where {kind} weights are needed.")
-    model = _build(kind, json.loads(metadata["config"]))
     try:
+        model = _build(kind, json.loads(metadata["config"]))
         model.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
         raise WeightsError(f"{path.name} does not fit the model that it describes; fetch or train it again.") from error
     return model.eval().requires_grad_(False)
 

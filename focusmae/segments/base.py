@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ..errors import SettingsError
+from focusmae.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ..media import View
+    from focusmae.media import View
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Segmenter(Protocol):
 def _superpixels(checkpoint: str | None) -> Segmenter:
     if checkpoint is not None:
         raise SettingsError("The segmenter superpixels has no weights; leave out the checkpoint.")
-    from .superpixels import Superpixels
+    from focusmae.segments.superpixels import Superpixels
 
     return Superpixels()
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .base import SegmentMap
-from .regions import ring_contrast, sample, shrink, to_lab
+from focusmae.segments.base import SegmentMap
+from focusmae.segments.regions import ring_contrast, sample, shrink, to_lab
 
 if TYPE_CHECKING:
-    from ..masking import Grid
+    from focusmae.masking import Grid
 
 DESCRIPTORS = (
     "coverage",
@@ -105,7 +105,9 @@ def describe(segments: SegmentMap, frames: np.ndarray, grid: Grid) -> torch.Tens
         ValueError: labels and frames of different length, or one that the grid does not divide.
     """
     if len(frames) != len(segments.labels) or len(frames) % grid.t:
-        raise ValueError(f"{len(segments.labels)} label frames, {len(frames)} frames, {grid.t} tokens in time")
+        raise ValueError(
+            f"{len(segments.labels)} label frames, {len(frames)} frames, {grid.t} tokens in time"
+        )
     member = membership(segments, grid)
     own = member.argmax(1)
     present = own > 0
@@ -151,7 +153,8 @@ def _places(segments: SegmentMap, own: np.ndarray, grid: Grid) -> tuple[np.ndarr
     y = np.broadcast_to(((np.arange(height) + 0.5) / height)[:, None], segments.labels.shape).ravel()
     pixels = np.bincount(bins, minlength=grid.t * columns).reshape(grid.t, columns)
     cx, cy = (
-        np.bincount(bins, v, grid.t * columns).reshape(grid.t, columns) / np.maximum(pixels, 1) for v in (x, y)
+        np.bincount(bins, v, grid.t * columns).reshape(grid.t, columns) / np.maximum(pixels, 1)
+        for v in (x, y)
     )
     t, row, column = np.unravel_index(np.arange(grid.tokens), grid)
     cx, cy = cx[t, own], cy[t, own]

@@ -16,7 +16,6 @@ from math import inf
 
 import numpy as np
 
-
 THIN = 4  # squares of its own width that a region may count for
 
 
@@ -68,7 +67,9 @@ def merge(
     pixels = np.bincount(flat, minlength=n)
     colour = list(zip(*(np.bincount(flat, lab[..., c].ravel(), n) / pixels for c in range(3)), strict=True))
     touching = contacts(labels, edges)
-    sides = np.bincount(np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()]), minlength=n)
+    sides = np.bincount(
+        np.concatenate([labels[:, [0, -1]].ravel(), labels[:, :, [0, -1]].ravel()]), minlength=n
+    )
     for ids in touching[:2]:
         sides = sides + np.bincount(ids, touching[3], n)
     frames, total = len(labels), labels.size

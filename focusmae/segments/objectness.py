@@ -7,7 +7,7 @@ connectivity of Zhu et al., "Saliency optimization from robust background detect
 
 import numpy as np
 
-from .regions import ring_contrast
+from focusmae.segments.regions import ring_contrast
 
 CENTRE = 0.25  # width of the centre cue, in sides of the picture
 HALF_CONTRAST = 15.0  # Lab distance at which the contrast cue is one half

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from skimage.segmentation import felzenszwalb
 
-from .base import SegmentMap
-from .merging import merge
-from .objectness import objectness
-from .regions import sample, shrink, to_lab
+from focusmae.segments.base import SegmentMap
+from focusmae.segments.merging import merge
+from focusmae.segments.objectness import objectness
+from focusmae.segments.regions import sample, shrink, to_lab
 
 if TYPE_CHECKING:
-    from ..media import View
+    from focusmae.media import View
 
 LIMIT = 64  # regions, at most
 WORK = 256  # pixels a side at which photos are segmented

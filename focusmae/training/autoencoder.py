@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from focusmae import device
+from focusmae.errors import SettingsError
 from focusmae.masking import generator, sample_visible
 from focusmae.metrics import token_mse, visible_mean_fill
 from focusmae.models.autoencoder import AutoencoderConfig, MaskedAutoencoder
@@ -28,6 +29,7 @@ PHOTO_KEEP, CLIP_KEEP = 0.25, 0.1
 CLIP_EVERY = 5  # one step in five sees clips
 VISIBLE_WEIGHT = 0.05  # a little loss on visible tokens makes the decoder's own picture fit to show
 HELD_OUT = 96
+EMBEDDED = AutoencoderConfig(decoder_depth=3, decoder_heads=2, fill="harmonic")
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,24 @@ class Task(nn.Module):
         return loss, {"clip" if is_clip else "photo": hidden.detach()}
 
 
-def train(data: list[Path], out: Path, steps: int = 4000, batch: int = 32, rate: float = 1e-3, seed: int = 0) -> dict:
+def train(
+    data: list[Path],
+    out: Path,
+    steps: int = 4000,
+    batch: int = 32,
+    rate: float = 1e-3,
+    seed: int = 0,
+    *,
+    config: AutoencoderConfig = EMBEDDED,
+) -> dict:
     """Train on the ``train`` parts of ``data``; writes out/autoencoder.safetensors and returns held-out figures."""
     accelerator = make_accelerator()
     items = read_items(data, "train")
     photos, clips = [i for i in items if not i.is_clip], [i for i in items if i.is_clip]
+    if not photos:
+        raise SettingsError("The training part holds clips alone; add a --data folder with photos.")
     torch.manual_seed(seed)
-    model = MaskedAutoencoder(AutoencoderConfig(decoder_depth=3, decoder_heads=2, fill="harmonic"))
+    model = MaskedAutoencoder(config)
     if accelerator.is_main_process:
         print(f"{len(photos)} photos, {len(clips)} clips, {parameters(model) / 1e6:.2f} M weights", flush=True)
     task = Task(model.to(device.setup()), seed)

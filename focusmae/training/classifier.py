@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from focusmae import device
+from focusmae.errors import SettingsError
 from focusmae.masking import Grid, generator, sample_visible
 from focusmae.models.checkpoints import load_model, parameters, save_model, transfer_encoder
 from focusmae.models.classifier import TokenClassifier
@@ -18,10 +19,12 @@ from focusmae.models.encoder import EncoderConfig
 from focusmae.training.data import Reader, batches, crop, pan_and_zoom, random_boxes, read_items, step_generator
 from focusmae.training.loop import Schedule, fit, make_accelerator
 
+KINDS = ("image", "clip")
 SMALLEST_KEEP, RISE = 0.05, 0.7
 SMOOTHING = 0.1
 HELD_OUT = 300
 KEEPS = (0.1, 0.25, 1.0)
+EMBEDDED = EncoderConfig(final_norm=False)
 
 
 def keep_count(step: int, steps: int, tokens: int, draws: torch.Generator) -> int:
@@ -44,7 +47,7 @@ class Task(nn.Module):
         draws = step_generator(self.seed, step)
         grid = Grid(1 if self.kind == "image" else 8, 14, 14)
         count = keep_count(step, self.steps, grid.tokens, draws)
-        size = max(4, min(len(photos), self.budget // count))
+        size = min(len(photos), max(4, self.budget // count))
         photos, labels = photos[:size], labels[:size].to(self.model.head.weight.device)
         pixels = _augment(photos, draws) if self.kind == "image" else pan_and_zoom(photos, draws)
         visible = sample_visible(
@@ -64,17 +67,23 @@ def train(
     batch: int = 96,
     rate: float = 8e-4,
     seed: int = 0,
+    *,
+    config: EncoderConfig = EMBEDDED,
 ) -> dict:
     """Fine-tune on the labelled photos of ``data``; kind "clip" pans and zooms over them.
 
     ``start``: autoencoder.safetensors or a classifier to begin from. Writes out/classifier-KIND.safetensors and returns
     top-1 on the validation part at 10, 25 and 100 % of the tokens.
     """
+    if kind not in KINDS:
+        raise SettingsError(f"There is no kind {kind!r} of classifier; choose from {', '.join(KINDS)}.")
     accelerator = make_accelerator()
     items = [item for item in read_items(data, "train") if item.label and not item.is_clip]
     labels = sorted({item.label for item in items})
+    if len(labels) < 2:
+        raise SettingsError("A classifier needs photos of two labels or more; put them into one folder for each label.")
     torch.manual_seed(seed)
-    model = TokenClassifier(EncoderConfig(final_norm=False), labels)
+    model = TokenClassifier(config, labels)
     if start is not None:
         _begin_from(start, model)
     if accelerator.is_main_process:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from focusmae import device
+from focusmae.errors import SettingsError
 from focusmae.masking import generator, sample_visible
 from focusmae.models.checkpoints import parameters, save_model
 from focusmae.models.classifier import TokenClassifier
@@ -16,6 +17,7 @@ from focusmae.training.data import Reader, read_items, step_generator
 from focusmae.training.loop import Schedule, fit, make_accelerator
 from focusmae.training.worth import collect, load_rows
 
+READS = ("features", "embeddings")
 BALANCE = 0.01
 CLIP_EVERY_STEP = 6  # one step in six learns from clips
 KEEP = 0.1
@@ -61,11 +63,13 @@ def train(
     Writes out/scorer.safetensors (or scorer-shallow) with the temperature tuned on the validation part for the mean
     probability of the true class at 10 % kept, and returns the held-out figures.
     """
+    if reads not in READS:
+        raise SettingsError(f"A scorer cannot read {reads!r}; choose from {', '.join(READS)}.")
     accelerator = make_accelerator()
     models = load_classifier(photo_classifier), load_classifier(clip_classifier)
     rows, held_out = _rows(data, out, models, photos, clip_every, seed, accelerator)
     torch.manual_seed(seed)
-    model = MoEScorer(ScorerConfig(reads=reads)).to(device.setup())
+    model = MoEScorer(ScorerConfig(token_width=models[0].config.width, reads=reads)).to(device.setup())
     if accelerator.is_main_process:
         counts = ", ".join(f"{len(found.get('worth', []))} {kind}s" for kind, found in rows.items())
         print(f"{counts}, {parameters(model) / 1e3:.0f} k weights", flush=True)
@@ -117,6 +121,7 @@ def centred(values: torch.Tensor) -> torch.Tensor:
     return values - values.mean(1, keepdim=True)
 
 
+@torch.no_grad()
 def evaluate(model: MoEScorer, classifier: TokenClassifier, rows: dict) -> dict[str, float]:
     """On held-out photos at 10 % kept: correlation with worth, top-1 and p(true) for random and select, one draw."""
     scores = torch.cat([score_rows(model, rows, part)[0].cpu() for part in torch.arange(len(rows["worth"])).split(32)])

@@ -72,9 +72,8 @@ def build() -> gr.Blocks:
             show_progress="hidden",
             api_visibility="private",
         )
-        cancel.click(
-            lambda: {"kind": "cancelled"}, None, panes, cancels=[running], queue=False, api_visibility="private"
-        )
+        cancel.click(None, cancels=[running])  # first, since a click's events wait for each other
+        cancel.click(lambda: {"kind": "cancelled"}, None, panes, queue=False, api_visibility="private")
         api.add(WORK, MODELS)
     return page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Iterator
 
 import gradio as gr
@@ -22,8 +23,8 @@ def run(
 
     source: an example's name or an uploaded file's path.  keep: per cent of the tokens.
     """
-    began = time.perf_counter()
-    yield viewer.progress("loading", 0, 6, 0.0)
+    began, name = time.perf_counter(), uuid.uuid4().hex
+    yield viewer.progress(name, "loading", 0, 6, 0.0)
     try:
         from focusmae.comparison import STEPS, Comparison, Settings, compare_steps  # late: it imports the networks
 
@@ -32,9 +33,9 @@ def run(
         )
         for step in compare_steps(open_source(source), settings):
             if isinstance(step, Comparison):
-                yield viewer.result(step, time.perf_counter() - began)
+                yield viewer.result(name, step, time.perf_counter() - began)
             else:
-                yield viewer.progress(step.step, STEPS.index(step.step) + 1, len(STEPS), step.fraction)
+                yield viewer.progress(name, step.step, STEPS.index(step.step) + 1, len(STEPS), step.fraction)
     except FocusMAEError as error:
         gr.Warning(str(error), title="")
         yield viewer.error(str(error))

@@ -4,7 +4,7 @@ element.innerHTML = frameMarkup();
 const root = element.querySelector(".fm");
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const view = { m: null, frame: 0, token: null, playing: null, pasted: true, chance: false, outlined: true, awaited: 0 };
+const view = { m: null, frame: 0, token: null, playing: null, pasted: true, chance: false, outlined: true, awaited: 0, runs: 0 };
 
 part("legend").innerHTML = legend(["object", "detail", "motion", "context"]);
 for (const i of [0, 1, 2]) part(`bars-${i}`).innerHTML = emptyBars();
@@ -64,6 +64,8 @@ function show(m) {
   if (fresh || view.frame >= m.frames) view.frame = 0;
   const n = m.scores.length, k = m.arms[0].visible.length, [a, b] = m.arms;
   root.dataset.state = "shown";
+  root.dataset.run = ++view.runs;
+  root.dataset.media = m.media;
   root.dataset.tokens = n;
   part("title").textContent = say("title_" + m.media, { k });
   part("lead").textContent = say("lead", { a: a.title, b: b?.title ?? "" });
@@ -114,7 +116,9 @@ function status(text, fraction, mood = "calm") {
 
 async function receive() {
   const message = props.value;
-  if (!message || !message.kind) return;
+  if (!message || !message.kind || (message.run && message.run === view.stopped)) return;
+  if (message.kind === "cancelled") view.stopped = view.run; // what is still on its way from that run comes too late
+  view.run = message.run ?? view.run;
   root.classList.toggle("fm-busy", message.kind === "progress");
   if (message.kind === "progress") {
     const step = say("step_" + message.step), { index, count } = message;
@@ -123,7 +127,8 @@ async function receive() {
     status(message.text || say("failed"), 0, "error");
   } else if (message.kind === "cancelled") {
     status(say(view.m ? "cancelled" : "cancelled_empty"), 0);
-  } else if (message.kind === "result") {
+  } else if (message.kind === "result" && message.run !== view.received) {
+    view.received = message.run; // the value may be announced twice
     const turn = ++view.awaited, ready = await decode(message);
     if (turn === view.awaited) show(ready);
   }
@@ -142,7 +147,14 @@ function noteBudget() {
   note.textContent = say("of_patches", { k: Math.max(1, Math.floor(n * range.value / 100 + 1e-9)), n });
 }
 
-document.addEventListener("input", (event) => event.target.closest("#keep") && noteBudget());
+document.addEventListener("input", (event) => event.target.closest?.("#keep") && noteBudget());
+// Gradio's slider reports a release of the pointer only; keys count as well.
+document.addEventListener("keyup", (event) => {
+  const keys = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Enter"];
+  if (!event.target.closest?.("#keep") || !keys.includes(event.key)) return;
+  clearTimeout(view.keyed);
+  view.keyed = setTimeout(() => document.querySelector("#compare").click(), 250);
+});
 setTimeout(noteBudget, 300);
 
 // --- frames ----------------------------------------------------------------------------------------------------
@@ -152,6 +164,7 @@ function step(to) {
   if (!m || m.frames < 2) return;
   view.frame = (to + m.frames) % m.frames;
   paint();
+  if (view.token !== null) part("card").innerHTML = card(m, slice(m, view.frame).first + view.token);
 }
 
 function play(on) {
@@ -167,13 +180,12 @@ part("scrub").addEventListener("input", (event) => { play(false); step(Number(ev
 
 document.addEventListener("keydown", (event) => {
   if (!root.isConnected || !view.m || view.m.frames < 2 || event.altKey || event.ctrlKey || event.metaKey) return;
-  const inside = root.contains(event.target);
-  if (event.target.closest("input,textarea,select,[contenteditable],[role=listbox]") && event.target !== part("scrub")) return;
-  if (!inside && event.target !== document.body) return;
+  // wherever the focus is, unless the keys have a meaning there
+  if (event.target.closest?.("input,textarea,select,[contenteditable],[role=listbox]") && event.target !== part("scrub")) return;
   if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
     play(false);
     step(view.frame + (event.key === "ArrowRight" ? 1 : -1));
-  } else if (event.key === " " && event.target.tagName !== "BUTTON" && event.target.tagName !== "SUMMARY") {
+  } else if (event.key === " " && !event.target.closest?.("button,summary,a,label")) {
     play(view.playing === null);
   } else return;
   event.preventDefault();

@@ -1,7 +1,7 @@
 """The synchronised panes: one gr.HTML component, and the messages that it draws.
 
-A message is a small dict with a ``kind``: "progress", "result", "error" or "cancelled". The viewer keeps the last result,
-so that everything else passes without disturbing the pictures. Its value carries pictures as sprites (data URLs) and
+A message is a dict with a ``kind``: "progress", "result", "error" or "cancelled". The viewer keeps the last result, so
+that everything else passes without disturbing the pictures. A result carries pictures as sprites (data URLs) and
 numbers as arrays; every pane is composed from them in the browser, without a round trip.
 """
 
@@ -48,9 +48,11 @@ def make_viewer() -> gr.HTML:
     )
 
 
-def progress(step: str, index: int, count: int, fraction: float) -> dict:
-    """What the status line shows while a run goes on: step ``index`` of ``count``, all done at ``fraction`` 1."""
-    return {"kind": "progress", "step": step, "index": index, "count": count, "fraction": round(fraction, 3)}
+def progress(run: str, step: str, index: int, count: int, fraction: float) -> dict:
+    """What the status line shows while ``run`` goes on: step ``index`` of ``count``, all done at ``fraction`` 1."""
+    return {
+        "kind": "progress", "run": run, "step": step, "index": index, "count": count, "fraction": round(fraction, 3),
+    }  # fmt: skip
 
 
 def error(sentence: str | None) -> dict:
@@ -58,7 +60,7 @@ def error(sentence: str | None) -> dict:
     return {"kind": "error", "text": sentence}
 
 
-def result(comparison, seconds: float) -> dict:
+def result(run: str, comparison, seconds: float) -> dict:
     """Everything that the panes need of a Comparison, JSON-able; ``seconds``: what the visitor waited."""
     frames = comparison.pixels.shape[0]
     still = _static_sprites(comparison)
@@ -67,6 +69,7 @@ def result(comparison, seconds: float) -> dict:
     times = comparison.view.times
     return {
         "kind": "result",
+        "run": run,
         "media": comparison.input["kind"],
         "frames": frames,
         "columns": _columns(frames),

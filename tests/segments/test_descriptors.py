@@ -104,7 +104,9 @@ def test_pixel_descriptors_against_loops():
         assert column(values, "motion")[token] == pytest.approx(motion / (motion + 0.05), abs=1e-5)
 
 
-@pytest.mark.parametrize("frames, grid, side", [(1, PHOTO, 224), (1, PHOTO, 301), (16, CLIP, 112), (1, PHOTO, 9)])
+@pytest.mark.parametrize(
+    "frames, grid, side", [(1, PHOTO, 224), (1, PHOTO, 301), (16, CLIP, 112), (1, PHOTO, 9)]
+)
 @pytest.mark.parametrize("n", [0, 1, 500])
 def test_any_label_map_gives_finite_values_in_range(frames, grid, side, n):
     segments, pixels = random_input(frames, side, n)

@@ -1,0 +1,207 @@
+"""The three trainings end to end on a handful of pictures and tiny networks, unbroken and resumed."""
+
+import contextlib
+import io
+import json
+import shutil
+
+import pytest
+import torch
+
+from focusmae.errors import SettingsError
+from focusmae.models.checkpoints import load_model, save_model
+from focusmae.models.encoder import EncoderConfig
+from focusmae.training import autoencoder, classifier, loop, scorer
+from focusmae.training.data import read_photo
+from tests.tiny import SHAPE, autoencoder_config, is_one_sentence, make_autoencoder, make_classifier
+
+ENCODER = EncoderConfig(**SHAPE, final_norm=False)
+
+
+def weights(out, name: str, kind: str) -> dict[str, torch.Tensor]:
+    return load_model(out / f"{name}.safetensors", kind).state_dict()
+
+
+def equal(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def in_two_goes(monkeypatch, train, step: int):
+    """Run ``train``, kill it just after the checkpoint of ``step``, and run it again."""
+    save = loop._save
+
+    def save_and_die(*args):
+        save(*args)
+        if args[-1] == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "_save", save_and_die)
+        train()
+    return train()
+
+
+@pytest.fixture(autouse=True)
+def always_write(monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
+
+
+def test_autoencoder(folder, tmp_path, monkeypatch, one_thread, capsys):
+    def train(out):
+        # Twelve steps hold photos, photos that pan and zoom (the fifth step), and the real clip (the tenth).
+        return autoencoder.train([folder], out, steps=12, batch=2, rate=3e-3, config=autoencoder_config())
+
+    figures = train(tmp_path / "whole")
+    kinds = {"photo", "clip"}
+    assert set(figures) == {f"{k}_{name}" for k in kinds for name in ("mse", "to_mean_fill", "to_harmonic_fill")}
+    assert all(0 < value < 10 for value in figures.values())
+    assert "4 photos, 1 clips" in capsys.readouterr().out
+    log = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log if "clip" in row] == [5, 10] and sum("photo" in row for row in log) == 10
+
+    assert in_two_goes(monkeypatch, lambda: train(tmp_path / "broken"), 7) == figures
+    before, after = (weights(tmp_path / name, "autoencoder", "autoencoder") for name in ("whole", "broken"))
+    assert equal(before, after)
+    torch.manual_seed(0)
+    untrained = autoencoder.MaskedAutoencoder(autoencoder_config()).state_dict()
+    assert all(not torch.equal(before[key], untrained[key]) for key in before)
+
+
+def learn(task: torch.nn.Module, batch, steps: int, step: int = 0) -> tuple[float, float]:
+    """The loss before and after ``steps`` steps on one batch, always with the draws of the same ``step``."""
+    optimizer, losses = torch.optim.AdamW(task.parameters(), lr=3e-3), []
+    for _ in range(steps):
+        loss = task(step, batch)[0]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses[0], losses[-1]
+
+
+def two_photos(folder) -> torch.Tensor:
+    return torch.stack([read_photo(path) for path in sorted(folder.rglob("*.png"))[1:5:3]])
+
+
+@pytest.mark.parametrize("kind, step", [("ours", 0), ("ours", 4), ("videomae", 0)])
+def test_the_autoencoders_loss_can_be_learned(kind, step, folder):
+    torch.manual_seed(0)
+    task = autoencoder.Task(autoencoder.MaskedAutoencoder(autoencoder_config(kind)), seed=0)
+    before, after = learn(task, autoencoder.Batch(two_photos(folder), None), 20, step)
+    assert after < 0.9 * before
+
+
+@pytest.mark.parametrize("kind", ["image", "clip"])
+def test_the_classifiers_loss_can_be_learned(kind, folder):
+    torch.manual_seed(0)
+    task = classifier.Task(classifier.TokenClassifier(ENCODER, ["a", "b"]), kind, steps=100, seed=0, budget=400)
+    batch = two_photos(folder), torch.tensor([0, 1])
+    before, after = learn(task, batch, 20)
+    assert before == pytest.approx(0.69, abs=0.1) and after < 0.45 and task(0, batch)[1]["top1"] == 1
+
+
+@pytest.mark.parametrize("kind, steps, killed", [("image", 8, 5), ("clip", 4, 2)])
+def test_classifier(kind, steps, killed, folder, tmp_path, monkeypatch, one_thread, capsys):
+    def train(out):
+        return classifier.train([folder], out, kind, steps=steps, batch=2, config=ENCODER)
+
+    figures = train(tmp_path / "whole")
+    assert set(figures) == {"top1_10", "top1_25", "top1_100"} and all(0 <= v <= 1 for v in figures.values())
+    assert "4 photos, 2 classes" in capsys.readouterr().out
+    assert in_two_goes(monkeypatch, lambda: train(tmp_path / "broken"), killed) == figures
+    name = f"classifier-{kind}"
+    before, after = (weights(tmp_path / out, name, "classifier") for out in ("whole", "broken"))
+    assert equal(before, after)
+    assert load_model(tmp_path / "whole" / f"{name}.safetensors", "classifier").labels == ["cat", "person"]
+
+
+def test_classifier_begins_from_other_weights(folder, tmp_path):
+    """With a rate of zero nothing moves: what comes out is what the run began from."""
+    begin, other = tmp_path / "autoencoder.safetensors", tmp_path / "classifier-image.safetensors"
+    save_model(make_autoencoder(), begin)
+    source = load_model(begin, "autoencoder").encoder.state_dict()
+    run = {"steps": 1, "batch": 2, "rate": 0.0}
+    classifier.train([folder], tmp_path / "a", start=begin, config=ENCODER, **run)
+    found = weights(tmp_path / "a", "classifier-image", "classifier")
+    for name, value in source.items():
+        if not name.startswith("norm."):
+            assert torch.equal(found[f"encoder.{name}"], value), name
+
+    save_model(make_classifier(labels=["cat", "person"]), other)
+    classifier.train([folder], tmp_path / "b", start=other, config=EncoderConfig(**SHAPE), **run)
+    found = weights(tmp_path / "b", "classifier-image", "classifier")
+    assert equal(found, load_model(other, "classifier").state_dict())
+
+
+@pytest.fixture(scope="module")
+def classifiers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    for seed, kind in enumerate(("image", "clip")):
+        save_model(make_classifier(labels=["cat", "person"], seed=seed), folder / f"classifier-{kind}.safetensors")
+    return folder / "classifier-image.safetensors", folder / "classifier-clip.safetensors"
+
+
+SCORER = {"photos": 3, "clip_every": 2, "batch": 4}
+
+
+@pytest.fixture(scope="module")
+def collected(folder, classifiers, tmp_path_factory):
+    """What a first run has collected for the scorers, attributions being the slow part."""
+    out, said = tmp_path_factory.mktemp("scorer"), io.StringIO()
+    with contextlib.redirect_stdout(said):
+        scorer.train([folder], out, *classifiers, steps=1, **SCORER)
+    assert "3 photos, 2 clips" in said.getvalue() and "collected 3 of 3" in said.getvalue()
+    return out / "collected"
+
+
+@pytest.mark.parametrize("reads, name", [("features", "scorer"), ("embeddings", "scorer-shallow")])
+def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypatch, one_thread, capsys):
+    def train(out):
+        return scorer.train([folder], out, *classifiers, reads=reads, steps=8, **SCORER)
+
+    for out in ("whole", "broken"):
+        shutil.copytree(collected, tmp_path / out / "collected")
+    figures = train(tmp_path / "whole")
+    judged = {f"{arm}_{what}" for arm in ("random", "select") for what in ("top1", "p_true")}
+    assert set(figures) == {"worth_correlation", "temperature", *judged}
+    assert -1 <= figures["worth_correlation"] <= 1 and all(0 <= figures[key] <= 1 for key in judged)
+    assert figures["temperature"] in scorer.TEMPERATURES
+    log = [json.loads(line) for line in (tmp_path / "whole" / name / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log if "clip_error" in row] == [6] and sum("photo_error" in row for row in log) == 7
+
+    assert in_two_goes(monkeypatch, lambda: train(tmp_path / "broken"), 3) == figures
+    before, after = (weights(tmp_path / out, name, "scorer") for out in ("whole", "broken"))
+    assert equal(before, after)
+    model = load_model(tmp_path / "whole" / f"{name}.safetensors", "scorer")
+    assert model.config.reads == reads and float(model.temperature) == pytest.approx(figures["temperature"], rel=1e-3)
+    assert "collected" not in capsys.readouterr().out  # everything was there already
+
+
+@pytest.mark.parametrize(
+    "train, arguments",
+    [
+        (autoencoder.train, {}),
+        (classifier.train, {}),
+        (classifier.train, {"kind": "sound"}),
+        (scorer.train, {"reads": "minds"}),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_sentence(train, arguments, tmp_path):
+    with pytest.raises(SettingsError) as error:
+        train([tmp_path / "nowhere"], tmp_path / "out", **arguments)
+    assert is_one_sentence(str(error.value)) and not (tmp_path / "out").exists()
+
+
+def test_photos_without_labels_and_clips_without_photos(folder, tmp_path):
+    (tmp_path / "flat").mkdir()
+    for number, path in enumerate(sorted(folder.rglob("*.png"))):
+        (tmp_path / "flat" / f"{number}.png").write_bytes(path.read_bytes())
+    with pytest.raises(SettingsError) as error:
+        classifier.train([tmp_path / "flat"], tmp_path / "out", config=ENCODER)
+    assert is_one_sentence(str(error.value)) and "label" in str(error.value)
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "glide.mp4").write_bytes((folder / "cat" / "glide.mp4").read_bytes())
+    with pytest.raises(SettingsError) as error:
+        autoencoder.train([tmp_path / "clips"], tmp_path / "out", config=autoencoder_config())
+    assert is_one_sentence(str(error.value)) and "photos" in str(error.value)
