@@ -17,6 +17,7 @@ app.add_typer(train_app, name="train")
 _UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 Data = Annotated[list[Path], typer.Option("--data", help="folder of pictures and clips; may be given several times")]
+Count = Annotated[int, typer.Option(min=1)]
 Out = Annotated[Path, typer.Option("--out", help="folder for weights, log and the state to resume from")]
 
 
@@ -75,7 +76,7 @@ def _said(prediction: list[dict]) -> str:
 
 @train_app.command("autoencoder")
 def train_autoencoder(
-    data: Data, out: Out, steps: int = 4000, batch: int = 32, rate: float = 1e-3, seed: int = 0
+    data: Data, out: Out, steps: Count = 4000, batch: Count = 32, rate: float = 1e-3, seed: int = 0
 ) -> None:
     """Masked autoencoding of photos (25 % visible) and clips (10 %)."""
     from focusmae.training.autoencoder import train
@@ -90,8 +91,8 @@ def train_classifier(
     out: Out,
     kind: Annotated[str, typer.Option(help="image, or clip: pan and zoom over the photos")] = "image",
     start: Annotated[Path | None, typer.Option(help="autoencoder or classifier weights to begin from")] = None,
-    steps: int = 3000,
-    batch: int = 96,
+    steps: Count = 3000,
+    batch: Count = 96,
     rate: float = 8e-4,
     seed: int = 0,
 ) -> None:
@@ -111,8 +112,8 @@ def train_scorer(
     reads: Annotated[str, typer.Option(help="features, or embeddings for the shallow variant")] = "features",
     photos: Annotated[int, typer.Option(help="how many photos to attribute")] = 2400,
     clip_every: Annotated[int, typer.Option(help="one photo in so many also becomes a clip, 0 for none")] = 10,
-    steps: int = 3000,
-    batch: int = 32,
+    steps: Count = 3000,
+    batch: Count = 32,
     rate: float = 5e-4,
     seed: int = 0,
 ) -> None:

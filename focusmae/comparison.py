@@ -168,7 +168,8 @@ def compare(source, *, cache: Cache | None = None, progress=None, **settings) ->
     if unknown := sorted(set(settings) - known):
         raise SettingsError(f"Unknown setting {unknown[0]!r}; there are {', '.join(sorted(known))}.")
     if "strategies" in settings:
-        settings["strategies"] = tuple(settings["strategies"])
+        names = settings["strategies"]
+        settings["strategies"] = tuple(names.split(",") if isinstance(names, str) else names)
     for step in compare_steps(source, Settings(**settings), cache):
         if isinstance(step, Comparison):
             return step
@@ -235,7 +236,8 @@ def _prepare_steps(
     media: Media, settings: Settings, models: Models, cache: Cache, lap
 ) -> Iterator[Progress | Prepared]:
     """Views, segments and scores, from the cache where this input was seen before."""
-    about = (media.sha256, settings.segmenter, settings.text, settings.models, settings.clips, settings.crops)
+    hashes = tuple(row["sha256"] for row in models.weights())
+    about = (media.sha256, settings.segmenter, settings.text, settings.clips, settings.crops, hashes)
     keys = [(*about, number) for number in range(_view_count(media, settings))]
     found = [cache.get(key) for key in keys]
     if all(found):

@@ -149,4 +149,4 @@ def test_as_a_process_of_its_own(photo_file):
     good = focusmae(photo_file, "--json")
     assert (good.returncode, good.stderr) == (0, "") and json.loads(good.stdout)["input"]["name"]
     bad = focusmae("--json")
-    assert (bad.returncode, bad.stdout) == (2, "") and bad.stderr.count("\n") == 1 and "PATH" in bad.stderr
+    assert (bad.returncode, bad.stdout) == (2, "") and bad.stderr.count("\n") == 1 and "path" in bad.stderr.lower()

@@ -414,7 +414,8 @@ def test_one_strategy_has_nothing_to_be_compared_with(photo_file, cache):
 
 def test_crops_average_the_predictions():
     coffee = skimage.data.coffee()
-    result = compare(coffee, crops=3, strategies=("random",), cache=Cache())
+    kept = Cache()
+    result = compare(coffee, crops=3, strategies=("random",), cache=kept)
     assert result.views == 3 and result.summary()["views"] == 3
     views, classifier = open_media(coffee).views(1, 3), load_classifier("embedded-image")
     assert len({view.box for view in views}) == 3 and result.view.box == views[0].box
@@ -423,7 +424,8 @@ def test_crops_average_the_predictions():
     mean = said.softmax(-1).mean(0).cpu()
     assert result.full[0]["label"] == classifier.labels[int(mean.argmax())]
     assert [row["probability"] for row in result.full] == pytest.approx(mean.topk(5).values.tolist(), abs=1e-4)
-    alone = compare(coffee, strategies=("random",), cache=Cache())
+    alone = compare(coffee, strategies=("random",), cache=kept)
+    assert alone.view.box == views[1].box  # the centre, not what the cache holds of the left
     assert alone.full[0]["probability"] != pytest.approx(result.full[0]["probability"], abs=1e-5)
 
 

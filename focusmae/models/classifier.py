@@ -33,7 +33,7 @@ class TokenClassifier(nn.Module):
         """Class logits (B, classes) of pixels (B, 3, T, H, W) in [0, 1].
 
         visible (B, K): only these tokens enter the blocks. gate (B, N): factors on the patch embeddings, 1 = as it was
-        (``gate_factors`` makes them from scores). prompt (B, P): tokens repeated in front, with their positions.
+        (``gate_factors`` makes them from scores). prompt (B, P): tokens repeated in front, with place and gate.
         """
         return self.head_logits(self.features(pixels, visible, gate, prompt))
 
@@ -41,7 +41,7 @@ class TokenClassifier(nn.Module):
         """Tokens after the last block (B, K, D), repeated ones first; arguments as in :meth:`logits`."""
         tokens = self.encoder.embed(pixels, visible, gate)
         if prompt is not None:
-            tokens = torch.cat([self.encoder.embed(pixels, prompt), tokens], dim=1)
+            tokens = torch.cat([self.encoder.embed(pixels, prompt, gate), tokens], dim=1)
         tokens = self.encoder(tokens)
         return tokens[:, 1:] if self.config.class_token else tokens
 

@@ -95,6 +95,7 @@ def train(
             yield Batch(next(photo_stream)[0], next(clip_stream)[0] if real else None)
 
     held_out = _held_out(data)
+    about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "batch": str(batch)}
     figures = fit(
         task,
         Schedule(steps=steps, rate=rate, warmup=min(150, steps // 10 + 1)),
@@ -102,9 +103,9 @@ def train(
         feed,
         lambda: evaluate(model, *held_out),
         accelerator=accelerator,
+        identity={**about, "seed": seed},
     )
     if accelerator.is_main_process:
-        about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "batch": str(batch)}
         save_model(model, out / "autoencoder.safetensors", **about)
     return figures
 
@@ -125,6 +126,8 @@ def _clip_pixels(batch: Batch, draws: torch.Generator) -> torch.Tensor:
 def _held_out(data: list[Path]) -> tuple[torch.Tensor, torch.Tensor]:
     """The first photos and pan-and-zoom clips of the validation part: (M, 3, 1, 224, 224), (8, 3, 16, 224, 224)."""
     items = [item for item in read_items(data, "val") if not item.is_clip]
+    if not items:
+        raise SettingsError("The validation part holds no photo; add a --data folder with more photos.")
     chosen = items[:: max(1, len(items) // HELD_OUT)][:HELD_OUT]
     photos = torch.stack([Reader(chosen)[place][0] for place in range(len(chosen))])
     return (photos.float() / 255).unsqueeze(2), pan_and_zoom(photos[:8], generator(0))

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from focusmae import device
+from focusmae import device, hub
 from focusmae.errors import SettingsError
 from focusmae.masking import Grid, generator, sample_visible
 from focusmae.models.checkpoints import load_model, parameters, save_model, transfer_encoder
@@ -98,11 +98,19 @@ def train(
 
     held_out = _held_out(data, labels, kind)
     schedule = Schedule(steps=steps, rate=rate, warmup=min(150, steps // 10 + 1), betas=(0.9, 0.98))
+    about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "batch": str(batch)}
+    begun = hub.sha256(start) if start else "nothing"
     figures = fit(
-        task, schedule, out, feed, lambda: evaluate(model, *held_out), {"model.head": 3.0}, accelerator
+        task,
+        schedule,
+        out,
+        feed,
+        lambda: evaluate(model, *held_out),
+        {"model.head": 3.0},
+        accelerator,
+        {**about, "seed": seed, "kind": kind, "start": begun},
     )
     if accelerator.is_main_process:
-        about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "batch": str(batch)}
         save_model(model, out / f"classifier-{kind}.safetensors", **about)
     return figures
 
@@ -129,6 +137,8 @@ def _augment(photos: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
 
 def _held_out(data: list[Path], labels: list[str], kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     items = [item for item in read_items(data, "val") if item.label in labels and not item.is_clip]
+    if not items:
+        raise SettingsError("The validation part holds no labelled photo; add a --data folder with more photos.")
     count = HELD_OUT if kind == "image" else HELD_OUT // 5
     reader = Reader(items[:: max(1, len(items) // count)][:count], labels)
     photos, numbers = zip(*(reader[place] for place in range(len(reader))), strict=True)

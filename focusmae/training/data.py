@@ -7,6 +7,7 @@ the names of sub-folders. Pictures also serve as clips: a slow pan and zoom over
 
 import functools
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,7 +166,14 @@ class Reader(torch.utils.data.Dataset):
 
     def __getitem__(self, place: int | tuple[int, int]) -> tuple[torch.Tensor, int]:
         number, draw = place if isinstance(place, tuple) else (place, 0)
-        item = self.items[number]
+        for item in (*self.items[number:], *self.items[:number]):
+            try:
+                return self._read(item, number, draw)
+            except (OSError, ValueError, av.FFmpegError) as error:  # a broken file is named, and its neighbour taken
+                print(f"skipped {item.path.name}: {error}", file=sys.stderr, flush=True)
+        raise SettingsError("None of the pictures and clips can be read.")
+
+    def _read(self, item: Item, number: int, draw: int) -> tuple[torch.Tensor, int]:
         label = self.numbers.get(item.label, -1)
         if not item.is_clip:
             return read_photo(item.path), label

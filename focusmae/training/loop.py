@@ -65,19 +65,21 @@ def fit(
     evaluate: Callable[[], dict[str, float]],
     faster: dict[str, float] | None = None,
     accelerator: Accelerator | None = None,
+    identity: dict | None = None,
 ) -> dict[str, float]:
     """Train ``task`` for ``schedule.steps`` and return the last held-out figures.
 
     feed(first_step) gives an iterator over batches from that step on; task(step, batch) -> (loss, figures); evaluate()
     -> figures on the validation part. ``folder`` receives state.pt (to resume from), log.jsonl and log.png.
-    Raises SettingsError if the folder holds a run with other settings.
+    ``identity`` (seed, batch, data, ...) must be that of the run that is resumed; raises SettingsError otherwise.
     """
     accelerator = accelerator or make_accelerator()
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.AdamW(
         parameter_groups(task, schedule.weight_decay, faster), lr=schedule.rate, betas=schedule.betas
     )
-    first = _resume(folder, task, optimizer, schedule)
+    identity = {**asdict(schedule), **(identity or {})}
+    first = _resume(folder, task, optimizer, identity)
     network, optimizer = accelerator.prepare(task, optimizer)
     figures: dict[str, float] = {}
     saved = reported = time.monotonic()
@@ -107,7 +109,7 @@ def fit(
                 print("  held out: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
             reported = time.monotonic()
         if accelerator.is_main_process and (now - saved > CHECKPOINT_SECONDS or last):
-            _save(folder, task, optimizer, schedule, step + 1)
+            _save(folder, task, optimizer, identity, step + 1)
             saved = time.monotonic()
     if first >= schedule.steps:
         with torch.no_grad():
@@ -117,20 +119,22 @@ def fit(
     return figures
 
 
-def _save(folder: Path, task: nn.Module, optimizer, schedule: Schedule, step: int) -> None:
-    state = {"step": step, "schedule": asdict(schedule), "task": task.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(state, folder / "state.part")
+def _save(folder: Path, task: nn.Module, optimizer, identity: dict, step: int) -> None:
+    state = {"task": task.state_dict(), "optimizer": optimizer.state_dict(), "identity": json.dumps(identity)}
+    torch.save({"step": step, **state}, folder / "state.part")
     (folder / "state.part").replace(folder / "state.pt")
 
 
-def _resume(folder: Path, task: nn.Module, optimizer, schedule: Schedule) -> int:
+def _resume(folder: Path, task: nn.Module, optimizer, identity: dict) -> int:
     path = folder / "state.pt"
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    before, now = state["schedule"], asdict(schedule)
-    if {k: str(v) for k, v in before.items() if k != "betas"} != {k: str(v) for k, v in now.items() if k != "betas"}:
-        raise SettingsError(f"{folder.name} holds a run of another schedule; choose another --out or its settings.")
+    before, now = json.loads(state["identity"]), json.loads(json.dumps(identity))
+    if different := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
+        raise SettingsError(
+            f"{folder.name} holds a run with another {different[0]}; choose another --out, or repeat its settings."
+        )
     task.load_state_dict(state["task"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"going on from step {state['step']}", flush=True)

@@ -1,5 +1,6 @@
 """Training of the MoE scorer by distillation of Monte-Carlo worth (training/worth.py), and of its shallow variant."""
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -73,6 +74,7 @@ def train(
     if accelerator.is_main_process:
         counts = ", ".join(f"{len(found.get('worth', []))} {kind}s" for kind, found in rows.items())
         print(f"{counts}, {parameters(model) / 1e3:.0f} k weights", flush=True)
+    about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "photos": str(photos)}
     name = "scorer" if reads == "features" else "scorer-shallow"
     figures = fit(
         Task(model, rows, seed, batch),
@@ -81,11 +83,11 @@ def train(
         lambda first: iter(range(first, steps)),
         lambda: evaluate(model, models[0], held_out),
         accelerator=accelerator,
+        identity={**about, "seed": seed, "batch": batch},
     )
     model.temperature.fill_(tune_temperature(model, models[0], held_out))
     figures = {**figures, **evaluate(model, models[0], held_out), "temperature": float(model.temperature)}
     if accelerator.is_main_process:
-        about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "photos": str(photos)}
         save_model(model, out / f"{name}.safetensors", **about)
         print("  " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
     return figures
@@ -97,7 +99,7 @@ def _rows(data, out: Path, models, photos: int, clip_every: int, seed: int, acce
     for part, count, every in (("train", photos, clip_every), ("val", 300, 0)):
         items = [i for i in read_items(data, part) if i.label in labels and not i.is_clip]
         places = torch.randperm(len(items), generator=generator(seed))[:count].tolist()
-        folder = out / "collected" / part
+        folder = out / f"collected-{_fingerprint(models, clip_every, seed)}" / part
         if accelerator.is_main_process:
             collect(folder, Reader(items, labels), places, *models, load_segmenter("superpixels"), every, seed)
         accelerator.wait_for_everyone()
@@ -105,6 +107,12 @@ def _rows(data, out: Path, models, photos: int, clip_every: int, seed: int, acce
     rows = {kind: load_rows(found["train"], kind) for kind in ("photo", "clip")}
     rows["photo"].pop("picture", None)
     return rows, load_rows(found["val"], "photo")
+
+
+def _fingerprint(models: tuple[TokenClassifier, TokenClassifier], clip_every: int, seed: int) -> str:
+    """Short hash of what the collected rows depend on, so that rows of other classifiers are never mixed in."""
+    heads = [round(float(model.head.weight.double().square().sum()), 6) for model in models]
+    return hashlib.sha256(repr((heads, clip_every, seed)).encode()).hexdigest()[:8]
 
 
 def score_rows(model: MoEScorer, rows: dict, chosen) -> tuple[torch.Tensor, torch.Tensor]:

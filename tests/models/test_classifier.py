@@ -54,7 +54,9 @@ def test_gate(kind, frames):
     full, ones = model.logits(pixels), torch.ones(2, tokens)
     assert torch.equal(model.logits(pixels, gate=ones), full)
     assert not torch.allclose(model.logits(pixels, gate=0 * ones), full, atol=1e-3)
-    # A shut token tells nothing of its pixels.
+    # A shut token is empty, not misplaced; and it tells nothing of its pixels.
+    places = model.encoder.positions(model.encoder.grid(pixels)).expand(2, -1, -1)
+    assert torch.equal(model.encoder.embed(pixels, gate=0 * ones), places)
     shut = ones.clone()
     shut[:, 3] = 0
     changed = change_tokens(pixels, torch.full((2, 1), 3), SIDE, ENCODERS[kind].tubelet if frames > 1 else 1)

@@ -220,3 +220,15 @@ def test_clip_windows_move_with_the_step_and_stay_where_fixed(tmp_path):
     assert starts == again and len(set(starts)) > 3 and all(-1 <= start <= 20 for start in starts)
     fixed = [Reader(items, fixed=True)[0, step][0] for step in (0, 1)]
     assert torch.equal(*fixed) and fixed[0].shape == (16, 3, 224, 224)
+
+
+def test_a_broken_picture_is_named_and_its_neighbour_taken(tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture at all")
+    Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "good.png")
+    reader = Reader([Item(tmp_path / "broken.jpg", ""), Item(tmp_path / "good.png", "")])
+    picture, _ = reader[0]
+    assert picture[0].float().mean() > 190
+    assert "skipped broken.jpg" in capsys.readouterr().err
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(SettingsError, match="None of the pictures"):
+        reader[0]

@@ -146,6 +146,17 @@ def test_another_schedule_in_the_same_folder_is_refused(tmp_path, change):
     assert (tmp_path / "run" / "state.pt").read_bytes() == before
 
 
+def test_a_run_on_other_data_is_refused(tmp_path):
+    def begin(seed):
+        task = Line()
+        fit(task, Schedule(steps=3, rate=0.05), tmp_path, lambda first: iter([0] * 3), dict, identity={"seed": seed})
+
+    begin(0)
+    begin(0)
+    with pytest.raises(SettingsError, match="another seed"):
+        begin(1)
+
+
 def test_gradients_are_clipped(tmp_path, monkeypatch):
     class Steep(Line):
         def forward(self, step, batch):

@@ -152,7 +152,7 @@ def collected(folder, classifiers, tmp_path_factory):
     with contextlib.redirect_stdout(said):
         scorer.train([folder], out, *classifiers, steps=1, **SCORER)
     assert "3 photos, 2 clips" in said.getvalue() and "collected 3 of 3" in said.getvalue()
-    return out / "collected"
+    return next(out.glob("collected-*"))
 
 
 @pytest.mark.parametrize("reads, name", [("features", "scorer"), ("embeddings", "scorer-shallow")])
@@ -161,7 +161,7 @@ def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypat
         return scorer.train([folder], out, *classifiers, reads=reads, steps=8, **SCORER)
 
     for out in ("whole", "broken"):
-        shutil.copytree(collected, tmp_path / out / "collected")
+        shutil.copytree(collected, tmp_path / out / collected.name)
     figures = train(tmp_path / "whole")
     judged = {f"{arm}_{what}" for arm in ("random", "select") for what in ("top1", "p_true")}
     assert set(figures) == {"worth_correlation", "temperature", *judged}
