@@ -91,17 +91,20 @@ function bars(prediction, first) {
 
 const emptyBars = () => `<ol>${"<li><span></span><em></em><i></i></li>".repeat(5)}</ol>`;
 
-function figure(key, value) {
-  if (key === "agreement") return say(value > 0.5 ? "yes" : "no");
-  if (key === "p_class") return value.toFixed(2);
-  return Math.sqrt(value).toFixed(3);
+// As few digits as tell the arms apart.
+function figures(key, values, better) {
+  if (key === "agreement") return values.map((value) => say(value > 0.5 ? "yes" : "no"));
+  const shown = key === "p_class" ? values : values.map(Math.sqrt);
+  let digits = key === "p_class" ? 2 : 3;
+  while (better !== null && digits < 6 && new Set(shown.map((value) => value.toFixed(digits))).size < shown.length) digits++;
+  return shown.map((value) => value.toFixed(digits));
 }
 
 function verdict(m) {
   const rows = m.verdict.map(({ key, values, better }) => {
     const name = say("v_" + key, { label: m.full[0]?.label ?? "" }), note = say("v_" + key + "_note");
     const judged = better === null ? say("tie") : say("better", { arm: m.arms[better].title });
-    const [a, b] = values.map((value) => figure(key, value));
+    const [a, b] = figures(key, values, better);
     const right = b === undefined ? "" : ` <span class="fm-to">→</span> <b class="fm-b">${esc(b)}</b>`;
     return `<li><span class="fm-what">${esc(name)}${note ? `<small>${esc(note)}</small>` : ""}</span>
       <span class="fm-values"><b class="fm-a">${esc(a)}</b>${right}</span>
@@ -127,7 +130,7 @@ function foot(m) {
     + part(say("device"), `<span>${esc(m.device)}</span>`)
     + part(say("limits"), `<span>${esc(m.limits)}</span>`)
     + part(say("privacy_title"), `<span>${esc(say("privacy"))}</span>`)
-    + m.warnings.map((line) => part("!", `<span>${esc(line)}</span>`)).join("");
+    + m.warnings.map((line) => part(say("note"), `<span>${esc(line)}</span>`)).join("");
 }
 
 // The card beside the pointer: all that is known of one token.

@@ -43,12 +43,11 @@ def build() -> gr.Blocks:
             with gr.Column(elem_id="controls", min_width=0):
                 gr.HTML(f"<b>FocusMAE</b><span>{escape(ENGLISH['tagline'])}</span>", elem_id="brand")
                 picker = make_picker()
-                keep = gr.Slider(
-                    5, 90, 25, step=1, label=label("keep"), elem_id="keep", buttons=[], min_width=0
-                )
+                keep = gr.Slider(5, 90, 25, step=1, label=label("keep"), elem_id="keep", buttons=[], min_width=0)
                 with gr.Row(elem_id="draw"):
                     seed = gr.Number(0, label=label("seed"), precision=0, minimum=0, min_width=0, elem_id="seed")
                     following = gr.Button(label("next_draw"), min_width=0, elem_id="next")
+                more = gr.Button(label("settings"), min_width=0, elem_id="more")  # on a phone alone
                 choices = _choices()
                 with gr.Row(elem_id="run"):
                     compare = gr.Button(label("compare"), variant="primary", min_width=0, elem_id="compare")
@@ -56,6 +55,7 @@ def build() -> gr.Blocks:
             with gr.Column(elem_id="stage", min_width=0):
                 panes = viewer.make_viewer()
 
+        more.click(None, js="() => { document.querySelector('#choices').classList.toggle('fm-shown'); }")
         settings = [source, keep, seed, *choices]
         # In the queue, though it takes no time: only queued events tell the browser that a State has changed.
         picker.pick(_pick, source, [source, panes], concurrency_limit=None, api_visibility="private")

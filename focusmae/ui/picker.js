@@ -6,9 +6,7 @@ function preview(url, clip, name) {
   const box = element.querySelector(".fm-preview");
   box.innerHTML = clip ? `<video muted playsinline preload="metadata"></video>` : `<img alt="">`;
   box.firstElementChild.src = url;
-  box.firstElementChild.addEventListener("error", () => { box.innerHTML = ""; });
-  element.querySelector(".fm-name").textContent = name;
-  element.querySelector(".fm-drop").classList.add("fm-filled");
+  box.firstElementChild.addEventListener("error", () => { box.textContent = name; });
 }
 
 function current(key) {
@@ -41,7 +39,7 @@ async function send(file) {
 element.innerHTML = `<div class="fm-picker">
   <label class="fm-drop"><input type="file" accept="${esc(limits.extensions)}" aria-label="${esc(say("drop"))}">
     <span class="fm-preview"></span>
-    <span class="fm-words"><span class="fm-name"></span><b>${esc(say("drop"))}</b><span class="fm-hint">${esc(say("browse"))}</span></span></label>
+    <span class="fm-words"><b>${esc(say("drop"))}</b><span class="fm-hint">${esc(say("browse"))}</span></span></label>
   <div class="fm-thumbs" role="group" aria-label="${esc(say("examples"))}"></div></div>`;
 
 element.querySelector(".fm-thumbs").innerHTML = given.examples.map((example) => `<button type="button" class="fm-thumb"

@@ -148,9 +148,7 @@ def test_api_compares_a_photo(client, photo):
 
 def test_api_compares_a_clip(client):
     clip = next(picker.CLIPS.glob("*.mp4"))
-    summary, pictures = client.predict(
-        file=handle_file(clip), strategies="tube, select", keep=0.1, api_name="/compare"
-    )
+    summary, pictures = client.predict(file=handle_file(clip), strategies="tube, select", keep=0.1, api_name="/compare")
     assert summary["input"]["kind"] == "clip" and list(summary["strategies"]) == ["tube", "select"]
     assert all(path.endswith(".mp4") for path in pictures)
 
@@ -174,3 +172,22 @@ def test_api_answers_a_bad_file_with_one_sentence(client, tmp_path):
         assert "\n" not in text and text.endswith(".") and str(tmp_path) not in text and "Traceback" not in text
     with pytest.raises(Exception, match="strategy"):
         client.predict(file=handle_file(bad), strategies="luck", api_name="/compare")
+
+
+def test_closing_a_run_stops_the_work(monkeypatch):
+    from focusmae.comparison import Progress
+
+    ended = []
+
+    def endless(*_):
+        try:
+            while True:
+                yield Progress("segments", 0.1)
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr("focusmae.comparison.compare_steps", endless)
+    stream = run.run("chelsea", **SETTINGS)
+    assert [next(stream)["step"] for _ in range(3)] == ["loading", "segments", "segments"]
+    stream.close()
+    assert ended
