@@ -22,7 +22,7 @@ _WHERE = {
     "generator": "focusmae.masking",
     "sample_visible": "focusmae.masking",
     "inclusion_probability": "focusmae.masking",
-    "STRATEGIES": "focusmae.masking",
+    "STRATEGIES": "focusmae.strategies",
     "FocusMAEError": "focusmae.errors",
     "MediaError": "focusmae.errors",
     "SettingsError": "focusmae.errors",

@@ -12,7 +12,6 @@ Tokens are in raster order t, h, w; ``visible`` are indices (B, K) int64, ascend
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from focusmae.errors import SettingsError
 from focusmae.spacing import lattice, repelled_draw, stratified_cells
+from focusmae.strategies import STRATEGIES
 
 CLIP_SLICES = 8  # time slices of a clip: 16 frames in tubelets of 2
 CENTRE_WIDTH = 0.5  # standard deviation of the centre prior, as a share of half the picture's side
@@ -231,50 +231,18 @@ def _lattice(draw: _Draw) -> Tensor:
     return torch.tensor([lattice(draw.grid, draw.count, row) for row in taken])
 
 
-@dataclass(frozen=True)
-class Strategy:
-    """One way to choose the visible tokens.
-
-    Attributes:
-        title: its name on the page.
-        summary: one sentence on what it does.
-        needs: what the caller hands over as scores: "nothing" (they are ignored), "scores" of this input,
-            "shuffled" (scores made from another input's segments) or "prior" (2 x coverage, no network).
-    """
-
-    title: str
-    summary: str
-    needs: str
-    choose: Callable[[_Draw], Tensor] = field(repr=False)
-
-
-STRATEGIES: dict[str, Strategy] = {
-    "random": Strategy("Random", "Tokens drawn uniformly.", "nothing", _random),
-    "blue-noise": Strategy(
-        "Blue noise",
-        "Tokens drawn at random that keep their distance from each other.",
-        "nothing",
-        _blue_noise,
-    ),
-    "lattice": Strategy(
-        "Lattice", "The same evenly spaced tokens around the centre, always.", "nothing", _lattice
-    ),
-    "tube": Strategy("Tube", "Random places, each seen at every time (VideoMAE).", "nothing", _tube),
-    "centre": Strategy("Centre", "Tokens drawn, the likelier the nearer the centre.", "nothing", _centre),
-    "select": Strategy(
-        "FocusMAE", "Tokens drawn from softmax(scores) without replacement are visible.", "scores", _select
-    ),
-    "spread": Strategy(
-        "Spread", "As FocusMAE, but each drawn token makes its neighbours less likely.", "scores", _spread
-    ),
-    "hide": Strategy("Hide", "Tokens drawn from softmax(scores) are the hidden ones.", "scores", _hide),
-    "top-k": Strategy("Top-K", "The tokens of highest score, without a draw.", "scores", _top_k),
-    "shuffled": Strategy(
-        "Shuffled segments", "As FocusMAE, but with the segments of another input.", "shuffled", _select
-    ),
-    "prior": Strategy(
-        "Segment prior", "As FocusMAE, scored by segment coverage without a network.", "prior", _select
-    ),
+_CHOOSE: dict[str, Callable[[_Draw], Tensor]] = {
+    "random": _random,
+    "blue-noise": _blue_noise,
+    "lattice": _lattice,
+    "tube": _tube,
+    "centre": _centre,
+    "select": _select,
+    "spread": _spread,
+    "hide": _hide,
+    "top-k": _top_k,
+    "shuffled": _select,
+    "prior": _select,
 }
 
 
@@ -327,7 +295,7 @@ def sample_visible(
     # Finite from here on: -inf becomes a score that no luck makes up for, but drawn at random where needed.
     lowest = logits.masked_fill(logits.isinf(), math.inf).amin(dim=1, keepdim=True)
     logits = torch.where(logits.isinf(), lowest * 1.001 - _NEVER, logits)
-    chosen = STRATEGIES[strategy].choose(_Draw(logits, noise, allowed, count, grid))
+    chosen = _CHOOSE[strategy](_Draw(logits, noise, allowed, count, grid))
     return chosen.sort(dim=1).values.to(scores.device)
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from focusmae import media_clip, media_file
 from focusmae.errors import MediaError, SettingsError
 from focusmae.media import LIMITS, open_media, sample_windows, square_boxes, write_mp4, write_png
+from focusmae.media import clip as media_clip
+from focusmae.media import file as media_file
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 QUIET = {"libx265": {"x265-params": "log-level=none"}, "libsvtav1": {"preset": "10", "svtav1-params": "lp=1"}}

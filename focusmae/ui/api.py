@@ -12,9 +12,9 @@ import numpy as np
 from gradio.utils import get_upload_folder
 
 from focusmae.errors import FocusMAEError, MediaError
-from focusmae.masking import STRATEGIES
-from focusmae.media_limits import LIMITS
+from focusmae.media.limits import LIMITS
 from focusmae.segments.base import SEGMENTERS
+from focusmae.strategies import STRATEGIES
 from focusmae.ui.text import ENGLISH
 
 log = logging.getLogger(__name__)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
 from focusmae.errors import MediaError
-from focusmae.masking import STRATEGIES
-from focusmae.media_limits import LIMITS
+from focusmae.media.limits import LIMITS
 from focusmae.segments.base import SEGMENTERS
+from focusmae.strategies import STRATEGIES
 from focusmae.ui import api, viewer
 from focusmae.ui.picker import FIRST, make_picker
-from focusmae.ui.run import run, warm
+from focusmae.ui.run import run
 from focusmae.ui.text import ENGLISH, LABELS, label
 
 HERE = Path(__file__).parent
@@ -97,13 +96,6 @@ def launch_options() -> dict:
 def queue(page: gr.Blocks) -> gr.Blocks:
     """One queue of known length, and no way around it."""
     return page.queue(max_size=20, api_open=False)
-
-
-def warm_up() -> threading.Thread:
-    """Start :func:`run.warm` beside the server."""
-    thread = threading.Thread(target=warm, name="warm-up", daemon=True)
-    thread.start()
-    return thread
 
 
 def _choices() -> list[gr.Dropdown]:

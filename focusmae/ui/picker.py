@@ -16,7 +16,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from focusmae.errors import MediaError
-from focusmae.media_limits import LIMITS
+from focusmae.media.limits import LIMITS
 from focusmae.ui.viewer import script
 
 CLIPS = Path(__file__).parents[2] / "assets" / "examples"

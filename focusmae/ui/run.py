@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from focusmae.ui import viewer
 from focusmae.ui.picker import FIRST, open_source
 
 log = logging.getLogger(__name__)
+_warming: threading.Thread | None = None
 
 
 def run(
@@ -25,6 +27,8 @@ def run(
     """
     began, name = time.perf_counter(), uuid.uuid4().hex
     yield viewer.progress(name, "loading", 0, 6, 0.0)
+    if _warming:
+        _warming.join()  # it loads what this run needs, and has the first example half done
     try:
         from focusmae.comparison import STEPS, Comparison, Settings, compare_steps  # late: it imports the networks
 
@@ -44,8 +48,14 @@ def run(
         yield viewer.error(None)
 
 
-def warm() -> None:
-    """Load the networks and prepare the first example, so that the first visitor need not wait for that."""
+def warm_up() -> None:
+    """Load the networks beside the server and prepare the first example; a visitor who comes earlier waits for it."""
+    global _warming
+    _warming = threading.Thread(target=_warm, name="warm-up", daemon=True)
+    _warming.start()
+
+
+def _warm() -> None:
     try:
         from focusmae.comparison import compare
 

@@ -19,9 +19,9 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from focusmae.device import describe
-from focusmae.masking import STRATEGIES
-from focusmae.media_limits import LIMITS
+from focusmae.media.limits import LIMITS
+from focusmae.render import error_scale, outlines, to_bytes
+from focusmae.strategies import STRATEGIES
 from focusmae.ui.text import WORDS
 
 HERE = Path(__file__).parent
@@ -62,10 +62,11 @@ def error(sentence: str | None) -> dict:
 
 def result(run: str, comparison, seconds: float) -> dict:
     """Everything that the panes need of a Comparison, JSON-able; ``seconds``: what the visitor waited."""
+    from focusmae.device import describe  # late: it imports torch, which the page does not wait for
+
     frames = comparison.pixels.shape[0]
     still = _static_sprites(comparison)
     errors = [np.sqrt(np.maximum(arm.token_error, 0)) for arm in comparison.arms.values()]
-    seen = np.concatenate([e[e > 0] for e in errors] or [np.zeros(0)])
     times = comparison.view.times
     return {
         "kind": "result",
@@ -83,7 +84,7 @@ def result(run: str, comparison, seconds: float) -> dict:
         "gates": _numbers(np.asarray(comparison.gates).ravel(), 3),
         "experts": list(comparison.experts),
         "full": comparison.full,
-        "error_scale": float(np.percentile(seen, 99)) if len(seen) else 1.0,
+        "error_scale": error_scale([arm.token_error for arm in comparison.arms.values()]),
         "arms": [
             _arm(name, arm, root, frames) for (name, arm), root in zip(comparison.arms.items(), errors, strict=True)
         ],
@@ -104,7 +105,7 @@ def _arm(name: str, arm, root_error: np.ndarray, frames: int) -> dict:
         "title": STRATEGIES[name].title,
         "summary": STRATEGIES[name].summary,
         "visible": arm.visible.tolist(),
-        "picture": sprite(_bytes(arm.picture), lossless=frames == 1),
+        "picture": sprite(to_bytes(arm.picture), lossless=frames == 1),
         "error": _numbers(root_error),
         "prediction": arm.prediction,
     }
@@ -131,31 +132,21 @@ def _static_sprites(comparison) -> dict:
         return kept[1]
     frames = comparison.view.frames
     if len(frames) > 1:
-        frames = _bytes(comparison.pixels)
+        frames = to_bytes(comparison.pixels)
     sprites = {
         "input": sprite(frames, lossless=len(frames) == 1),
-        "outlines": sprite(outlines(comparison.segments.labels, min(frames.shape[1], LINES_SIDE)), lossless=True),
+        "outlines": sprite(overlay(comparison.segments.labels, min(frames.shape[1], LINES_SIDE)), lossless=True),
     }
     _sent[comparison.view] = (comparison.segments, sprites)
     return sprites
 
 
-def outlines(labels: np.ndarray, side: int) -> np.ndarray:
+def overlay(labels: np.ndarray, side: int) -> np.ndarray:
     """White lines with a dark rim on a transparent ground: labels (T, S, S) -> uint8 (T, side, side, 4)."""
     if labels.shape[1] != side:
         places = np.arange(side) * labels.shape[1] // side
         labels = labels[:, places][:, :, places]
-    edges = np.zeros(labels.shape, dtype=bool)
-    down, right = labels[:, 1:] != labels[:, :-1], labels[:, :, 1:] != labels[:, :, :-1]
-    edges[:, 1:] |= down
-    edges[:, :-1] |= down  # both sides: two pixels, so that the line survives a small pane
-    edges[:, :, 1:] |= right
-    edges[:, :, :-1] |= right
-    rim = edges.copy()
-    rim[:, 1:] |= edges[:, :-1]
-    rim[:, :-1] |= edges[:, 1:]
-    rim[:, :, 1:] |= edges[:, :, :-1]
-    rim[:, :, :-1] |= edges[:, :, 1:]
+    edges, rim = outlines(labels)
     picture = np.zeros((*labels.shape, 4), dtype=np.uint8)
     picture[rim] = (20, 20, 22, 120)
     picture[edges] = (255, 255, 255, 235)
@@ -181,10 +172,6 @@ def sprite(frames: np.ndarray, lossless: bool) -> str:
 
 def _columns(count: int) -> int:
     return math.ceil(math.sqrt(count))
-
-
-def _bytes(frames: np.ndarray) -> np.ndarray:
-    return (np.clip(frames, 0, 1) * 255).round().astype(np.uint8)
 
 
 def _numbers(values, digits: int = 4) -> list[float]:

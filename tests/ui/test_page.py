@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import string
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,9 +80,9 @@ def test_photo_sprites_lose_nothing():
 def test_outlines_stand_where_segments_meet():
     labels = np.ones((2, 64, 64), np.int32)
     labels[:, :, 32:] = 2
-    alpha = viewer.outlines(labels, 64)[..., 3]
+    alpha = viewer.overlay(labels, 64)[..., 3]
     assert np.flatnonzero(alpha[0, 10]).tolist() == [30, 31, 32, 33]
-    assert not viewer.outlines(np.ones((1, 64, 64), np.int32), 32).any()
+    assert not viewer.overlay(np.ones((1, 64, 64), np.int32), 32).any()
 
 
 def test_a_run_tells_its_steps_and_ends_with_a_result():
@@ -191,3 +192,11 @@ def test_closing_a_run_stops_the_work(monkeypatch):
     assert [next(stream)["step"] for _ in range(3)] == ["loading", "segments", "segments"]
     stream.close()
     assert ended
+
+
+def test_the_page_does_not_wait_for_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, app; assert not {'torch', 'timm', 'skimage.segmentation'} & set(sys.modules), 'loaded early'"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

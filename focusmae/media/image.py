@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from focusmae.errors import MediaError
-from focusmae.media_limits import LIMITS
+from focusmae.media.limits import LIMITS
 
 Box = tuple[int, int, int, int]
 

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from focusmae.errors import MediaError
-from focusmae.media_limits import LIMITS
+from focusmae.media.limits import LIMITS
 
 
 def call_it(name: str | Path) -> str:

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from focusmae.errors import MediaError
-from focusmae.media_image import Box, check_smallest, square
-from focusmae.media_limits import LIMITS
+from focusmae.media.image import Box, check_smallest, square
+from focusmae.media.limits import LIMITS
 
 # FFmpeg's names: of the formats, and of the decoders that may run.
 _CODECS = {"h264", "hevc", "vp9", "av1", "vp8", "mpeg4", "gif"}

@@ -11,18 +11,20 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from PIL import Image
 
 from focusmae.errors import MediaError, SettingsError
-from focusmae.media_clip import ClipReader
-from focusmae.media_file import call_it, check_bytes, form_of, read_file
-from focusmae.media_image import Box, PhotoReader, check_photo_size, check_smallest, square
-from focusmae.media_limits import LIMITS, Limits
-from focusmae.media_write import write_mp4, write_png
+from focusmae.media.clip import ClipReader
+from focusmae.media.file import call_it, check_bytes, form_of, read_file
+from focusmae.media.image import Box, PhotoReader, check_photo_size, check_smallest, square
+from focusmae.media.limits import LIMITS, Limits
+from focusmae.media.write import write_mp4, write_png
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["LIMITS", "Limits", "Media", "View", "open_media", "write_mp4", "write_png"]
 
@@ -43,6 +45,8 @@ class View:
 
     def pixels(self, size: int = 224) -> torch.Tensor:
         """float32 (1, 3, T, size, size) in [0, 1], antialiased."""
+        import torch  # only here: a page can list and read media before torch is loaded
+
         pixels = torch.from_numpy(np.ascontiguousarray(self.frames)).permute(0, 3, 1, 2).float() / 255
         if pixels.shape[-1] != size:
             pixels = torch.nn.functional.interpolate(
