@@ -112,9 +112,9 @@ def train_scorer(
     reads: Annotated[str, typer.Option(help="features, or embeddings for the shallow variant")] = "features",
     photos: Annotated[int, typer.Option(help="how many photos to attribute")] = 2400,
     clip_every: Annotated[int, typer.Option(help="one photo in so many also becomes a clip, 0 for none")] = 10,
-    steps: Count = 3000,
+    steps: Count = 800,
     batch: Count = 32,
-    rate: float = 5e-4,
+    rate: float = 1e-3,
     seed: int = 0,
 ) -> None:
     """The mixture of experts, from Monte-Carlo attributions of the frozen classifiers."""

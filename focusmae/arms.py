@@ -12,6 +12,7 @@ from focusmae.metrics import agreement, bootstrap_interval, kl, mean_at, paste, 
 from focusmae.prepared import Models, Prepared
 
 HELDOUT_SHARE = 0.1
+SSIM_STRIDE = 4  # frames; it is the slowest measure, and neighbouring frames say the same
 TOKENS_AT_ONCE = 4 * 1568  # per batch, so that memory stays bounded whatever is asked for
 PAIRED = ("heldout_mse", "picture_mse", "p_class", "agreement", "kl")
 
@@ -72,38 +73,46 @@ def _batched(prepared: Prepared, visible: torch.Tensor, network) -> Iterator[tor
             yield network(pixels, part.to(pixels.device)).float().cpu()
 
 
-def measure(prepared: Prepared, outcome: Outcome, unseen: torch.Tensor, thorough: bool) -> dict[str, float]:
-    """The measures of one draw; ``thorough`` adds PSNR and SSIM of the pasted picture.
+class Judged(NamedTuple):
+    """What one draw is judged by: pasted (1, 3, T, H, W), errors (1, N) of every token, and the measures."""
+
+    pasted: torch.Tensor
+    errors: torch.Tensor
+    metrics: dict[str, float]
+
+
+def judge(prepared: Prepared, outcome: Outcome, unseen: torch.Tensor) -> Judged:
+    """The measures of one draw.
 
     heldout_mse is over tokens that no arm sees, picture_mse over the whole pasted picture: both are the same pixels for
     every arm. p_class is the probability of the class that the full view names.
     """
     pixels, full = prepared.pixels.float().cpu(), prepared.full.cpu()
     picture, seen, said = outcome.picture[None], outcome.visible[None], outcome.probabilities[None]
-    pasted = paste(pixels, picture, seen, prepared.grid)
-    figures = {"picture_mse": (pasted - pixels).square().mean().item()}
+    errors = token_mse(pixels, picture, prepared.grid)
+    # Tokens are equal in size, so the error of the pasted picture is that of its hidden tokens over all tokens.
+    figures = {"picture_mse": errors.scatter(1, seen, 0.0).mean().item()}
     if len(unseen):
-        figures["heldout_mse"] = mean_at(token_mse(pixels, picture, prepared.grid), unseen).item()
+        figures["heldout_mse"] = mean_at(errors, unseen).item()
     figures["p_class"] = said[0, full.argmax()].item()
     figures["agreement"] = agreement(full, said).item()
     figures["kl"] = kl(full, said).item()
-    if thorough:
-        figures["psnr"], figures["ssim"] = psnr(pixels, pasted).item(), ssim(pixels, pasted).item()
-    return figures
+    return Judged(paste(pixels, picture, seen, prepared.grid), errors, figures)
 
 
 def make_arm(prepared: Prepared, outcome: Outcome, unseen: torch.Tensor, labels: list[str]) -> Arm:
-    """Everything that is shown of one draw."""
+    """Everything that is shown of one draw; PSNR and SSIM (of every fourth frame) are of the pasted picture."""
+    pasted, errors, metrics = judge(prepared, outcome, unseen)
     pixels = prepared.pixels.float().cpu()
-    picture, seen = outcome.picture[None], outcome.visible[None]
-    errors = token_mse(pixels, picture, prepared.grid).scatter(1, seen, 0.0)
+    metrics["psnr"] = psnr(pixels, pasted).item()
+    metrics["ssim"] = ssim(pixels[:, :, ::SSIM_STRIDE], pasted[:, :, ::SSIM_STRIDE]).item()
     return Arm(
         visible=outcome.visible.numpy(),
-        picture=to_frames(picture),
-        pasted=to_frames(paste(pixels, picture, seen, prepared.grid)),
-        token_error=errors[0].numpy(),
+        picture=to_frames(outcome.picture[None]),
+        pasted=to_frames(pasted),
+        token_error=errors.scatter(1, outcome.visible[None], 0.0)[0].numpy(),
         prediction=top_labels(outcome.probabilities, labels),
-        metrics=measure(prepared, outcome, unseen, thorough=True),
+        metrics=metrics,
     )
 
 
@@ -116,7 +125,7 @@ def evidence(
         pictures, said = reconstruct(prepared, models, visible), predict(prepared, models, visible)
         unseen = held_out(prepared.grid, keep, seed)
         yield [
-            measure(prepared, Outcome(*row), unseen, thorough=False)
+            judge(prepared, Outcome(*row), unseen).metrics
             for row in zip(visible, pictures, said, strict=True)
         ]
 

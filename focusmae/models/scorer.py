@@ -3,8 +3,8 @@
 Four experts, each with its own descriptors (segments/descriptors.py): object, detail, motion, and context, which sees
 tokens alone and so survives a missing segmenter. A transformer block mixes the tokens first: in AdaMAE's ablation a
 scorer without mixing is worse than random (Bandara et al., CVPR 2023, table on the sampling network). Gates are dense
-and soft; a top-2 view is for display only. The last layers start at zero on top of the segment prior
-(2 * coverage, FocusMAE's delta = 2; Basu et al., CVPR 2024), so an untrained scorer is that prior.
+and soft; a top-2 view is for display only. Their answer stands on top of the segment prior (2 * coverage, FocusMAE's
+delta = 2; Basu et al., CVPR 2024) and starts at zero, so an untrained scorer is that prior.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,6 @@ class MoEScorer(nn.Module):
         self.experts = nn.ModuleDict(
             {name: _expert(width + len(own) + (width if name == "object" else 0)) for name, own in EXPERTS.items()}
         )
-        self.prior_weight = nn.Parameter(torch.tensor(PRIOR_WEIGHT))
         self.register_buffer("temperature", torch.tensor(1.0))
 
     def forward(self, tokens: torch.Tensor, descriptors: torch.Tensor, token_segments: torch.Tensor) -> Scores:
@@ -69,8 +68,7 @@ class MoEScorer(nn.Module):
             opinions.append(self.experts[name](torch.cat(parts, dim=-1)).squeeze(-1))
         gates = self.gates(mixed, descriptors)
         learned = (gates * torch.stack(opinions, dim=-1)).sum(-1)
-        prior = self.prior_weight * descriptors[..., COVERAGE]
-        return Scores((prior + learned) / self.temperature, gates)
+        return Scores(prior_scores(descriptors) + learned / self.temperature, gates)
 
     def gates(self, mixed: torch.Tensor, descriptors: torch.Tensor) -> torch.Tensor:
         """Router softmax (B, N, E); the motion expert is silent where nothing moves in time, as on every photo."""
@@ -85,10 +83,15 @@ class SegmentPrior(nn.Module):
     """The prior without a network: score = 2 * coverage (FocusMAE's region bonus, delta = 2)."""
 
     def forward(self, tokens: torch.Tensor, descriptors: torch.Tensor, token_segments: torch.Tensor) -> Scores:
-        scores = PRIOR_WEIGHT * descriptors[..., COVERAGE]
+        scores = prior_scores(descriptors)
         gates = scores.new_zeros(*scores.shape, len(EXPERTS))
         gates[..., list(EXPERTS).index("object")] = 1.0
         return Scores(scores, gates)
+
+
+def prior_scores(descriptors: torch.Tensor) -> torch.Tensor:
+    """The segment prior (B, N) of descriptors (B, N, 16): 2 * coverage."""
+    return PRIOR_WEIGHT * descriptors[..., COVERAGE]
 
 
 def balance_losses(gates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Training of the MoE scorer by distillation of Monte-Carlo worth (training/worth.py), and of its shallow variant."""
+"""Training of the MoE scorer, and of its shallow variant: distillation of what tokens are worth (training/worth.py)."""
 
 import hashlib
 from pathlib import Path
@@ -12,26 +12,25 @@ from focusmae.masking import generator, sample_visible
 from focusmae.models.checkpoints import parameters, save_model
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import load_classifier
-from focusmae.models.scorer import MoEScorer, ScorerConfig, balance_losses
+from focusmae.models.scorer import MoEScorer, ScorerConfig, balance_losses, prior_scores
 from focusmae.segments.base import load_segmenter
 from focusmae.training.data import Reader, read_items, step_generator
 from focusmae.training.loop import Schedule, fit, make_accelerator
-from focusmae.training.worth import collect, load_rows
+from focusmae.training.worth import CLIP_GRID, PHOTO_GRID, centred, collect, load_rows, targets
 
 READS = ("features", "embeddings")
-BALANCE = 0.01
+BALANCE = 0.1
 CLIP_EVERY_STEP = 6  # one step in six learns from clips
 KEEP = 0.1
-TEMPERATURES = (0.125, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
+TEMPERATURES = (0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 2.0, 4.0)
 
 
 class Task(nn.Module):
-    """Mean squared error between centred scores and centred worth, in units of the worth's standard deviation."""
+    """Mean squared error between what the experts add to the prior and its target, plus their balance."""
 
     def __init__(self, model: MoEScorer, rows: dict[str, dict], seed: int, batch: int):
         super().__init__()
         self.model, self.rows, self.seed, self.batch = model, rows, seed, batch
-        self.unit = {kind: centred(found["worth"]).std() for kind, found in rows.items() if found}
 
     def forward(self, step: int, _batch) -> tuple[torch.Tensor, dict]:
         draws = step_generator(self.seed, step)
@@ -39,8 +38,8 @@ class Task(nn.Module):
         rows, size = self.rows[kind], self.batch if kind == "photo" else max(2, self.batch // 8)
         chosen = torch.randint(len(rows["worth"]), (size,), generator=draws)
         scores, gates = score_rows(self.model, rows, chosen)
-        target = centred(rows["worth"][chosen] / self.unit[kind]).to(scores.device)
-        error = (centred(scores) - target).square().mean()
+        scores = scores - prior_scores(rows["descriptors"][chosen].to(scores))
+        error = (centred(scores) - rows["target"][chosen].to(scores.device)).square().mean()
         balance, entropy = balance_losses(gates)
         return error + BALANCE * balance, {f"{kind}_error": error.detach(), "balance": balance.detach(),
                                            "gate_entropy": entropy.detach()}  # fmt: skip
@@ -54,9 +53,9 @@ def train(
     reads: str = "features",
     photos: int = 2400,
     clip_every: int = 10,
-    steps: int = 3000,
+    steps: int = 800,
     batch: int = 32,
-    rate: float = 5e-4,
+    rate: float = 1e-3,
     seed: int = 0,
 ) -> dict:
     """Collect the worth of ``photos`` labelled photos, then train; ``reads`` "embeddings" gives the shallow variant.
@@ -78,7 +77,7 @@ def train(
     name = "scorer" if reads == "features" else "scorer-shallow"
     figures = fit(
         Task(model, rows, seed, batch),
-        Schedule(steps=steps, rate=rate, warmup=100, weight_decay=0.05, betas=(0.9, 0.98)),
+        Schedule(steps=steps, rate=rate, warmup=50, weight_decay=0.05, betas=(0.9, 0.98)),
         out / name,
         lambda first: iter(range(first, steps)),
         lambda: evaluate(model, models[0], held_out),
@@ -105,6 +104,9 @@ def _rows(data, out: Path, models, photos: int, clip_every: int, seed: int, acce
         accelerator.wait_for_everyone()
         found[part] = sorted(folder.glob("*.safetensors"))
     rows = {kind: load_rows(found["train"], kind) for kind in ("photo", "clip")}
+    for kind, grid in (("photo", PHOTO_GRID), ("clip", CLIP_GRID)):
+        if rows[kind]:
+            rows[kind]["target"] = targets(rows[kind], grid)
     rows["photo"].pop("picture", None)
     return rows, load_rows(found["val"], "photo")
 
@@ -117,36 +119,37 @@ def _fingerprint(models: tuple[TokenClassifier, TokenClassifier], clip_every: in
 
 def score_rows(model: MoEScorer, rows: dict, chosen) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores and gates of collected rows."""
-    where = model.prior_weight.device
+    where = model.temperature.device
     parts = rows[model.config.reads][chosen], rows["descriptors"][chosen], rows["owners"][chosen]
     tokens, descriptors, owners = (part.to(where) for part in parts)
     return model(tokens.float(), descriptors.float(), owners.long())
 
 
-def centred(values: torch.Tensor) -> torch.Tensor:
-    """Values (B, N) less each input's mean."""
-    values = values.float()
-    return values - values.mean(1, keepdim=True)
-
-
 @torch.no_grad()
 def evaluate(model: MoEScorer, classifier: TokenClassifier, rows: dict) -> dict[str, float]:
-    """On held-out photos at 10 % kept: correlation with worth, top-1 and p(true) for random and select, one draw."""
-    scores = torch.cat([score_rows(model, rows, part)[0].cpu() for part in torch.arange(len(rows["worth"])).split(32)])
+    """On held-out photos at 10 % kept: correlation with worth, top-1 and p(true) of three strategies, one draw."""
+    scores = _scores(model, rows)
     a, b = centred(scores).flatten(), centred(rows["worth"]).flatten()
     figures = {"worth_correlation": float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-9))}
-    for name, values in (("random", torch.zeros_like(scores)), ("select", scores)):
+    prior = prior_scores(rows["descriptors"].float())
+    for name, values in (("random", torch.zeros_like(scores)), ("prior", prior), ("select", scores)):
         figures[f"{name}_top1"], figures[f"{name}_p_true"] = _prediction(classifier, rows, values)
     return figures
 
 
+@torch.no_grad()
 def tune_temperature(model: MoEScorer, classifier: TokenClassifier, rows: dict) -> float:
-    """The divisor of the scores that gives the highest mean p(true) on held-out photos at 10 % kept."""
+    """The divisor of what the experts add that gives the highest mean p(true) on held-out photos at 10 % kept."""
     model.temperature.fill_(1.0)
-    with torch.no_grad():
-        parts = torch.arange(len(rows["worth"])).split(32)
-        scores = torch.cat([score_rows(model, rows, part)[0].cpu() for part in parts])
-        return max(TEMPERATURES, key=lambda t: _prediction(classifier, rows, scores / t)[1])
+    prior = prior_scores(rows["descriptors"].float())
+    added = _scores(model, rows) - prior
+    return max(TEMPERATURES, key=lambda t: _prediction(classifier, rows, prior + added / t)[1])
+
+
+def _scores(model: MoEScorer, rows: dict) -> torch.Tensor:
+    """Scores (M, N) of all rows, on the CPU."""
+    parts = torch.arange(len(rows["worth"])).split(32)
+    return torch.cat([score_rows(model, rows, part)[0].cpu() for part in parts])
 
 
 @torch.inference_mode()

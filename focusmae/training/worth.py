@@ -82,6 +82,30 @@ def load_rows(files: list[Path], kind: str) -> dict[str, torch.Tensor]:
     return {key.split(".", 1)[1]: torch.cat([part[key] for part in parts if key in part]) for key in keys}
 
 
+def targets(rows: dict[str, torch.Tensor], grid: Grid) -> torch.Tensor:
+    """What the experts are to add to the prior: smoothed worth (M, N), centred, in units of its deviation.
+
+    Worth from a few masks is mostly noise, which smoothing over neighbouring tokens takes away.
+    """
+    worth = centred(smoothed(rows["worth"], grid))
+    return worth / worth.std().clamp_min(1e-6)
+
+
+def smoothed(values: torch.Tensor, grid: Grid, width: float = 1.0) -> torch.Tensor:
+    """Values (M, N) under a Gaussian of ``width`` tokens in the plane; a constant stays as it is."""
+    offsets = torch.arange(-3, 4)
+    kernel = torch.exp(-(offsets**2) / (2 * width**2))
+    kernel = (kernel[:, None] * kernel[None] / kernel.sum() ** 2)[None, None]
+    planes = values.reshape(-1, 1, grid.h, grid.w)
+    return F.conv2d(F.pad(planes, (3, 3, 3, 3), mode="replicate"), kernel).reshape(values.shape)
+
+
+def centred(values: torch.Tensor) -> torch.Tensor:
+    """Values (M, N) less each input's mean."""
+    values = values.float()
+    return values - values.mean(1, keepdim=True)
+
+
 @torch.inference_mode()
 def _photo(picture, label: int, model: TokenClassifier, segmenter: Segmenter, draws: torch.Generator) -> dict:
     pixels = (picture.float() / 255)[None, :, None]

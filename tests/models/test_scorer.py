@@ -134,11 +134,13 @@ def test_the_object_expert_knows_the_segments_tokens():
 
 
 @torch.inference_mode()
-def test_temperature_divides_the_scores():
+def test_temperature_divides_what_the_experts_add_to_the_prior():
     scorer, given = make_scorer(), inputs()
-    before = scorer(*given).scores
+    prior = 2 * given[1][..., COVERAGE]
+    added = scorer(*given).scores - prior
+    assert added.abs().max() > 0
     scorer.temperature.fill_(0.5)
-    torch.testing.assert_close(scorer(*given).scores, 2 * before)
+    torch.testing.assert_close(scorer(*given).scores, prior + 2 * added)
 
 
 def test_every_weight_gets_a_gradient():

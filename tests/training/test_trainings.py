@@ -163,7 +163,7 @@ def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypat
     for out in ("whole", "broken"):
         shutil.copytree(collected, tmp_path / out / collected.name)
     figures = train(tmp_path / "whole")
-    judged = {f"{arm}_{what}" for arm in ("random", "select") for what in ("top1", "p_true")}
+    judged = {f"{arm}_{what}" for arm in ("random", "prior", "select") for what in ("top1", "p_true")}
     assert set(figures) == {"worth_correlation", "temperature", *judged}
     assert -1 <= figures["worth_correlation"] <= 1 and all(0 <= figures[key] <= 1 for key in judged)
     assert figures["temperature"] in scorer.TEMPERATURES
