@@ -9,7 +9,9 @@ import typer
 
 from focusmae.errors import FocusMAEError
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True, help=__doc__
+)
 train_app = typer.Typer(rich_markup_mode=None, help="Train the embedded models.")
 app.add_typer(train_app, name="train")
 
@@ -23,7 +25,7 @@ Out = Annotated[Path, typer.Option("--out", help="folder for weights, log and th
 
 @app.command()
 def compare(
-    path: Annotated[Path, typer.Argument(help="photo or clip")],
+    path: Annotated[Path, typer.Argument(help="photo or clip", readable=False)],
     keep: Annotated[float, typer.Option(help="share of tokens that stay visible")] = 0.25,
     seed: Annotated[int, typer.Option(help="noise, shared by all strategies")] = 0,
     seeds: Annotated[int, typer.Option(help="more than 1 adds paired evidence over that many draws")] = 1,

@@ -142,10 +142,16 @@ def paired_differences(rows: list[list[dict[str, float]]]) -> dict[str, dict]:
     return table
 
 
+def readable(label: str) -> str:
+    """A label as people write it: folders say gas_pump."""
+    return label.replace("_", " ")
+
+
 def top_labels(probabilities: torch.Tensor, labels: list[str], count: int = 5) -> list[dict]:
     """The likeliest labels: [{label, probability}], likeliest first."""
     values, places = probabilities.topk(min(count, len(labels)))
-    return [{"label": labels[i], "probability": v} for v, i in zip(values.tolist(), places.tolist(), strict=True)]
+    rows = zip(values.tolist(), places.tolist(), strict=True)
+    return [{"label": readable(labels[place]), "probability": value} for value, place in rows]
 
 
 def to_frames(pixels: torch.Tensor) -> np.ndarray:

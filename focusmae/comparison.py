@@ -24,6 +24,7 @@ from focusmae.arms import (
     make_arm,
     paired_differences,
     predict,
+    readable,
     reconstruct,
     top_labels,
 )
@@ -294,14 +295,14 @@ def _describe(media: Media, settings: Settings, first: Prepared, models: Models,
         gates=first.gates[0].float().cpu().numpy(),
         heldout=unseen.numpy(),
         full=[],
-        classes=models.classifier.labels,
+        classes=[readable(label) for label in models.classifier.labels],
         weights=models.weights(),
         warnings=_warnings(media, settings, first, models, unseen),
     )
 
 
 def _warnings(media: Media, settings: Settings, first: Prepared, models: Models, unseen: torch.Tensor) -> list[str]:
-    labels, notes = models.classifier.labels, []
+    labels, notes = [readable(label) for label in models.classifier.labels], []
     if len(labels) <= FEW_CLASSES:
         notes.append(
             f"The classifier knows {len(labels)} classes ({', '.join(labels)}); for anything else its answer is the "
