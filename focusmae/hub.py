@@ -49,7 +49,7 @@ WEIGHTS = {
         ),
         Weights(
             "scorer", "shallow", "scorer-shallow.safetensors", _REVISION, LICENCE,
-            "the same mixture on patch embeddings and segments, as in the method note",
+            "the same mixture on patch embeddings and segments, as the samplers of AdaMAE and FocusMAE do",
         ),
     )
 }  # fmt: skip

@@ -53,7 +53,7 @@ class TokenClassifier(nn.Module):
 def gate_factors(scores: torch.Tensor, plain: bool = False) -> torch.Tensor:
     """Scores (B, N) -> factors: 2 * sigmoid(score), so that an undecided score changes nothing.
 
-    ``plain`` gives sigmoid(score) as the method note writes it, which halves every embedding at the start.
+    ``plain`` gives sigmoid(score), the form first proposed, which halves every embedding at the start.
     """
     factors = torch.sigmoid(scores)
     return factors if plain else 2 * factors
