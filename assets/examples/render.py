@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from focusmae.media import write_mp4
 
 WIDTH, HEIGHT, FPS, FRAMES = 384, 288, 24, 72
+STILL = 10  # the frame of the parachute that serves as a photo
 FINE = 3  # drawn so many times larger
 
 
@@ -438,7 +439,10 @@ def inside_of(box, centre, radius) -> np.ndarray:
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     for name, render, crf in (("parachute.mp4", render_parachute, 16), ("golf_ball.mp4", render_golf_ball, 20)):
-        data = write_mp4(folder / name, render(), FPS, crf)
+        frames = render()
+        data = write_mp4(folder / name, frames, FPS, crf)
+        if name == "parachute.mp4":
+            Image.fromarray(frames[STILL]).save(folder / "parachute.jpg", quality=92)
         print(f"{name}: {len(data) / 1000:.0f} kB")
 
 

@@ -19,10 +19,10 @@ from focusmae.errors import MediaError
 from focusmae.media.limits import LIMITS
 from focusmae.ui.viewer import script
 
-CLIPS = Path(__file__).parents[2] / "assets" / "examples"
+SHIPPED = Path(__file__).parents[2] / "assets" / "examples"
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")  # bundled with scikit-image, free to use
 THUMB = 128  # pixels
-FIRST = PHOTOS[0]
+FIRST = "parachute.jpg"  # of the few things that the embedded classifiers know
 
 
 def make_picker() -> gr.HTML:
@@ -44,7 +44,7 @@ def make_picker() -> gr.HTML:
 @cache
 def example_keys() -> tuple[str, ...]:
     """Names of the examples: photos first, then the clips that lie in assets/examples."""
-    return (*PHOTOS, *(path.name for path in sorted(CLIPS.glob("*.mp4"))))
+    return (FIRST, *PHOTOS, *(path.name for path in sorted(SHIPPED.glob("*.mp4"))))
 
 
 def open_source(key: str) -> np.ndarray | Path:
@@ -55,7 +55,7 @@ def open_source(key: str) -> np.ndarray | Path:
     if key in PHOTOS:
         return _photo(key)
     if key in example_keys():
-        return CLIPS / key
+        return SHIPPED / key
     path = Path(key).resolve()
     if not path.is_relative_to(Path(get_upload_folder()).resolve()):
         raise MediaError("This is no uploaded file: drop a photo or a clip onto the page.")
@@ -73,18 +73,18 @@ def _photo(name: str) -> np.ndarray:
 @cache
 def _entry(key: str) -> dict:
     """One example for the browser: {key, word, clip, thumb (data URL)}."""
-    clip = key not in PHOTOS
-    if clip:
+    clip = key.endswith(".mp4")
+    if key in PHOTOS:
+        picture = Image.fromarray(_photo(key))
+    else:
         from focusmae.media import open_media
 
-        frames = open_media(CLIPS / key).view().frames
+        frames = open_media(SHIPPED / key).view().frames
         picture = Image.fromarray(frames[len(frames) // 2])
-    else:
-        picture = Image.fromarray(_photo(key))
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     picture = picture.crop((left, top, left + side, top + side)).resize((THUMB, THUMB), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=85)
     thumb = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return {"key": key, "word": Path(key).stem.replace("_", " ") if clip else key, "clip": clip, "thumb": thumb}
+    return {"key": key, "word": Path(key).stem.replace("_", " "), "clip": clip, "thumb": thumb}

@@ -136,6 +136,7 @@ def test_only_uploads_and_examples_are_opened(tmp_path):
         with pytest.raises(MediaError, match="no uploaded file"):
             picker.open_source(path)
     assert sum(key in picker.PHOTOS for key in picker.example_keys()) >= 4
+    assert picker.FIRST in picker.example_keys() and picker.open_source(picker.FIRST).is_file()
     assert sum(key.endswith(".mp4") for key in picker.example_keys()) >= 2
 
 
@@ -148,7 +149,7 @@ def test_api_compares_a_photo(client, photo):
 
 
 def test_api_compares_a_clip(client):
-    clip = next(picker.CLIPS.glob("*.mp4"))
+    clip = next(picker.SHIPPED.glob("*.mp4"))
     summary, pictures = client.predict(file=handle_file(clip), strategies="tube, select", keep=0.1, api_name="/compare")
     assert summary["input"]["kind"] == "clip" and list(summary["strategies"]) == ["tube", "select"]
     assert all(path.endswith(".mp4") for path in pictures)
