@@ -29,6 +29,7 @@ SCRIPTS = ("paint.js", "build.js", "viewer.js")  # one closure: drawing, markup,
 CLIP_TILE = 224  # pixels; what the models see of a clip
 CLIP_QUALITY = 95
 LINES_SIDE = 320  # pixels; outlines are drawn at this size and scaled
+ALIKE = 0.01  # a difference of less than one per cent is called none
 LOWER_IS_BETTER = {"heldout_mse": True, "picture_mse": True, "p_class": False, "agreement": False}
 
 _sent: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # View -> its sprites, so that a new draw skips them
@@ -120,7 +121,7 @@ def _verdict(comparison) -> list[dict]:
         if any(value is None for value in values):
             continue
         signed = [-value if LOWER_IS_BETTER[key] else value for value in values]
-        equal = math.isclose(min(signed), max(signed), rel_tol=1e-3, abs_tol=1e-9)
+        equal = math.isclose(min(signed), max(signed), rel_tol=ALIKE, abs_tol=1e-9)
         rows.append({"key": key, "values": values, "better": None if equal else int(np.argmax(signed))})
     return rows
 
