@@ -73,16 +73,8 @@ def _batched(prepared: Prepared, visible: torch.Tensor, network) -> Iterator[tor
             yield network(pixels, part.to(pixels.device)).float().cpu()
 
 
-class Judged(NamedTuple):
-    """What one draw is judged by: pasted (1, 3, T, H, W), errors (1, N) of every token, and the measures."""
-
-    pasted: torch.Tensor
-    errors: torch.Tensor
-    metrics: dict[str, float]
-
-
-def judge(prepared: Prepared, outcome: Outcome, unseen: torch.Tensor) -> Judged:
-    """The measures of one draw.
+def judge(prepared: Prepared, outcome: Outcome, unseen: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+    """The errors (1, N) of every token and the measures of one draw.
 
     heldout_mse is over tokens that no arm sees, picture_mse over the whole pasted picture: both are the same pixels for
     every arm. p_class is the probability of the class that the full view names.
@@ -97,20 +89,21 @@ def judge(prepared: Prepared, outcome: Outcome, unseen: torch.Tensor) -> Judged:
     figures["p_class"] = said[0, full.argmax()].item()
     figures["agreement"] = agreement(full, said).item()
     figures["kl"] = kl(full, said).item()
-    return Judged(paste(pixels, picture, seen, prepared.grid), errors, figures)
+    return errors, figures
 
 
 def make_arm(prepared: Prepared, outcome: Outcome, unseen: torch.Tensor, labels: list[str]) -> Arm:
     """Everything that is shown of one draw; PSNR and SSIM (of every fourth frame) are of the pasted picture."""
-    pasted, errors, metrics = judge(prepared, outcome, unseen)
-    pixels = prepared.pixels.float().cpu()
+    errors, metrics = judge(prepared, outcome, unseen)
+    pixels, picture, seen = prepared.pixels.float().cpu(), outcome.picture[None], outcome.visible[None]
+    pasted = paste(pixels, picture, seen, prepared.grid)
     metrics["psnr"] = psnr(pixels, pasted).item()
     metrics["ssim"] = ssim(pixels[:, :, ::SSIM_STRIDE], pasted[:, :, ::SSIM_STRIDE]).item()
     return Arm(
         visible=outcome.visible.numpy(),
-        picture=to_frames(outcome.picture[None]),
+        picture=to_frames(picture),
         pasted=to_frames(pasted),
-        token_error=errors.scatter(1, outcome.visible[None], 0.0)[0].numpy(),
+        token_error=errors.scatter(1, seen, 0.0)[0].numpy(),
         prediction=top_labels(outcome.probabilities, labels),
         metrics=metrics,
     )
@@ -125,7 +118,7 @@ def evidence(
         pictures, said = reconstruct(prepared, models, visible), predict(prepared, models, visible)
         unseen = held_out(prepared.grid, keep, seed)
         yield [
-            judge(prepared, Outcome(*row), unseen).metrics
+            judge(prepared, Outcome(*row), unseen)[1]
             for row in zip(visible, pictures, said, strict=True)
         ]
 

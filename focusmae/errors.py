@@ -15,7 +15,3 @@ class SettingsError(FocusMAEError, ValueError):
 
 class WeightsError(FocusMAEError):
     """Weights are missing, damaged, of another shape, or not what their name promises."""
-
-
-class Cancelled(FocusMAEError):
-    """The visitor stopped the run; nothing was kept of it."""

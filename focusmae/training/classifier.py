@@ -36,7 +36,7 @@ def keep_count(step: int, steps: int, tokens: int, draws: torch.Generator) -> in
 
 
 class Task(nn.Module):
-    """Cross-entropy with label smoothing from a random subset of tokens; half of the draws are clustered."""
+    """Cross-entropy with label smoothing from a subset of the tokens, drawn uniformly."""
 
     def __init__(self, model: TokenClassifier, kind: str, steps: int, seed: int, budget: int):
         super().__init__()

@@ -67,13 +67,14 @@ def train(
         raise SettingsError(f"A scorer cannot read {reads!r}; choose from {', '.join(READS)}.")
     accelerator = make_accelerator()
     models = load_classifier(photo_classifier), load_classifier(clip_classifier)
-    rows, held_out = _rows(data, out, models, photos, clip_every, seed, accelerator)
+    about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "photos": str(photos)}
+    collected = _fingerprint(models, about["data"], photos, clip_every, seed)
+    rows, held_out = _rows(data, out / f"collected-{collected}", models, photos, clip_every, seed, accelerator)
     torch.manual_seed(seed)
     model = MoEScorer(ScorerConfig(token_width=models[0].config.width, reads=reads)).to(device.setup())
     if accelerator.is_main_process:
         counts = ", ".join(f"{len(found.get('worth', []))} {kind}s" for kind, found in rows.items())
         print(f"{counts}, {parameters(model) / 1e3:.0f} k weights", flush=True)
-    about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "photos": str(photos)}
     name = "scorer" if reads == "features" else "scorer-shallow"
     figures = fit(
         Task(model, rows, seed, batch),
@@ -82,7 +83,7 @@ def train(
         lambda first: iter(range(first, steps)),
         lambda: evaluate(model, models[0], held_out),
         accelerator=accelerator,
-        identity={**about, "seed": seed, "batch": batch},
+        identity={**about, "seed": seed, "batch": batch, "classifiers": collected},
     )
     model.temperature.fill_(tune_temperature(model, models[0], held_out))
     figures = {**figures, **evaluate(model, models[0], held_out), "temperature": float(model.temperature)}
@@ -92,13 +93,13 @@ def train(
     return figures
 
 
-def _rows(data, out: Path, models, photos: int, clip_every: int, seed: int, accelerator) -> tuple[dict, dict]:
+def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, accelerator) -> tuple[dict, dict]:
     """Training rows by kind and held-out photo rows; collected by the main process, read by all."""
     found, labels = {}, models[0].labels
     for part, count, every in (("train", photos, clip_every), ("val", 300, 0)):
         items = [i for i in read_items(data, part) if i.label in labels and not i.is_clip]
         places = torch.randperm(len(items), generator=generator(seed))[:count].tolist()
-        folder = out / f"collected-{_fingerprint(models, clip_every, seed)}" / part
+        folder = store / part
         if accelerator.is_main_process:
             collect(folder, Reader(items, labels), places, *models, load_segmenter("superpixels"), every, seed)
         accelerator.wait_for_everyone()
@@ -111,10 +112,10 @@ def _rows(data, out: Path, models, photos: int, clip_every: int, seed: int, acce
     return rows, load_rows(found["val"], "photo")
 
 
-def _fingerprint(models: tuple[TokenClassifier, TokenClassifier], clip_every: int, seed: int) -> str:
-    """Short hash of what the collected rows depend on, so that rows of other classifiers are never mixed in."""
+def _fingerprint(models: tuple[TokenClassifier, TokenClassifier], *settings) -> str:
+    """Short hash of the classifiers and of whatever else the collected rows depend on, so that no rows are mixed."""
     heads = [round(float(model.head.weight.double().square().sum()), 6) for model in models]
-    return hashlib.sha256(repr((heads, clip_every, seed)).encode()).hexdigest()[:8]
+    return hashlib.sha256(repr((heads, *settings)).encode()).hexdigest()[:8]
 
 
 def score_rows(model: MoEScorer, rows: dict, chosen) -> tuple[torch.Tensor, torch.Tensor]:

@@ -67,7 +67,6 @@ def result(run: str, comparison, seconds: float) -> dict:
 
     frames = comparison.pixels.shape[0]
     still = _static_sprites(comparison)
-    errors = [np.sqrt(np.maximum(arm.token_error, 0)) for arm in comparison.arms.values()]
     times = comparison.view.times
     return {
         "kind": "result",
@@ -86,9 +85,7 @@ def result(run: str, comparison, seconds: float) -> dict:
         "experts": list(comparison.experts),
         "full": comparison.full,
         "error_scale": error_scale([arm.token_error for arm in comparison.arms.values()]),
-        "arms": [
-            _arm(name, arm, root, frames) for (name, arm), root in zip(comparison.arms.items(), errors, strict=True)
-        ],
+        "arms": [_arm(name, arm, frames) for name, arm in comparison.arms.items()],
         "verdict": _verdict(comparison),
         "weights": comparison.weights,
         "timings": {step: round(value, 3) for step, value in comparison.timings.items()},
@@ -100,14 +97,14 @@ def result(run: str, comparison, seconds: float) -> dict:
     }
 
 
-def _arm(name: str, arm, root_error: np.ndarray, frames: int) -> dict:
+def _arm(name: str, arm, frames: int) -> dict:
     return {
         "name": name,
         "title": STRATEGIES[name].title,
         "summary": STRATEGIES[name].summary,
         "visible": arm.visible.tolist(),
         "picture": sprite(to_bytes(arm.picture), lossless=frames == 1),
-        "error": _numbers(root_error),
+        "error": _numbers(np.sqrt(np.maximum(arm.token_error, 0))),
         "prediction": arm.prediction,
     }
 

@@ -205,3 +205,15 @@ def test_photos_without_labels_and_clips_without_photos(folder, tmp_path):
     with pytest.raises(SettingsError) as error:
         autoencoder.train([tmp_path / "clips"], tmp_path / "out", config=autoencoder_config())
     assert is_one_sentence(str(error.value)) and "photos" in str(error.value)
+
+
+def test_collected_rows_are_told_apart_by_what_they_depend_on():
+    models = [classifier.TokenClassifier(ENCODER, ["a", "b"]) for _ in range(3)]
+    names = {
+        scorer._fingerprint((models[0], models[1]), "data", 64, 10, 0),
+        scorer._fingerprint((models[0], models[2]), "data", 64, 10, 0),
+        scorer._fingerprint((models[0], models[1]), "other", 64, 10, 0),
+        scorer._fingerprint((models[0], models[1]), "data", 65, 10, 0),
+    }
+    assert len(names) == 4
+    assert scorer._fingerprint((models[0], models[1]), "data", 64, 10, 0) in names
