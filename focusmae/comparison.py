@@ -29,49 +29,17 @@ from focusmae.arms import (
     top_labels,
 )
 from focusmae.errors import SettingsError
-from focusmae.masking import STRATEGIES, Grid, inclusion_probability
+from focusmae.masking import Grid, inclusion_probability
 from focusmae.media import Media, View, open_media, write_mp4, write_png
-from focusmae.prepared import MODELS, Cache, Models, Prepared, load_models, pixels_of, prepare, segment
-from focusmae.segments.base import SEGMENTERS, SegmentMap
+from focusmae.prepared import Cache, Models, Prepared, load_models, pixels_of, prepare, segment
+from focusmae.segments.base import SegmentMap
 from focusmae.segments.descriptors import EXPERTS
+from focusmae.settings import Settings
 
 STEPS = ("reading", "segments", "scores", "masks", "reconstruction", "prediction")
-MAX_SEEDS = 256
 PANE_FPS = 8.0
 FEW_CLASSES = 20
 _CACHE = Cache()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to compare. ``keep`` in (0, 1]: share of visible tokens; ``seeds`` > 1 adds evidence over many draws."""
-
-    keep: float = 0.25
-    seed: int = 0
-    seeds: int = 1
-    strategies: tuple[str, ...] = ("random", "select")
-    models: str = "auto"
-    segmenter: str = "auto"
-    text: str | None = None
-    clips: int = 1
-    crops: int = 1
-
-    def check(self) -> None:
-        """Raises SettingsError, in one sentence, for the first setting that cannot be used."""
-        if not 0 < self.keep <= 1:
-            raise SettingsError(f"keep is the share of visible tokens, above 0 and at most 1, not {self.keep}.")
-        if self.seed < 0 or not 1 <= self.seeds <= MAX_SEEDS:
-            raise SettingsError(f"seed counts from 0 and seeds lies between 1 and {MAX_SEEDS}.")
-        if not self.strategies or len(set(self.strategies)) != len(self.strategies):
-            raise SettingsError("Name at least one strategy, and each only once.")
-        for name in self.strategies:
-            if name not in STRATEGIES:
-                raise SettingsError(f"There is no strategy {name!r}; choose from {', '.join(STRATEGIES)}.")
-        for name, value, choices in (("models", self.models, MODELS), ("segmenter", self.segmenter, SEGMENTERS)):
-            if value not in choices:
-                raise SettingsError(f"There is no {name} {value!r}; choose from {', '.join(choices)}.")
-        if not 1 <= self.clips <= 10 or self.crops not in (1, 3):
-            raise SettingsError("clips lies between 1 and 10, and crops is 1 or 3.")
 
 
 class Progress(NamedTuple):
@@ -86,7 +54,9 @@ class Comparison:
     """Everything that one run produced; arrays on the CPU.
 
     pixels float32 (T, 224, 224, 3) in [0, 1]; token_segment, scores, chance (N,); gates (N, 4), the experts' shares in
-    the order of ``experts``; heldout (M,) tokens that no arm may see; full: prediction from all tokens.
+    the order of ``experts``; heldout (M,) tokens that no arm may see; full: prediction from all tokens, and the arms'
+    predictions likewise, by the mean over the views. With several views, ``views`` lists each one's predictions and
+    ``combined`` both ways of combining them: "mean" and "any" (the highest probability in any view, FocusMAE's rule).
     """
 
     input: dict
@@ -106,7 +76,8 @@ class Comparison:
     experts: tuple[str, ...] = tuple(EXPERTS)
     arms: dict[str, Arm] = field(default_factory=dict)
     paired: dict[str, dict] = field(default_factory=dict)
-    views: int = 1
+    views: list[dict] = field(default_factory=list)
+    combined: dict[str, dict] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -119,6 +90,7 @@ class Comparison:
             "weights": self.weights,
             "segments": {"source": self.segments.source, "count": self.segments.count},
             "views": self.views,
+            "combined": self.combined,
             "full": {"prediction": self.full},
             "heldout": self.heldout.tolist(),
             "strategies": {
@@ -197,7 +169,7 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
     prepared = []
     for step in _prepare_steps(media, settings, models, cache, lap):
         if isinstance(step, Prepared):
-            prepared.append(step)
+            prepared.append(step.focused(settings.focus) if settings.focus and not prepared else step)
         else:
             yield step
     first = prepared[0]
@@ -212,12 +184,11 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
     lap("reconstruction")
 
     yield Progress("prediction", 0.8)
-    said = _mean_prediction(prepared, models, settings, visible)
+    said = _predictions(prepared, models, settings, visible)
     result = _describe(media, settings, first, models, unseen)
-    result.views = len(prepared)
-    result.full = top_labels(torch.stack([p.full[0] for p in prepared]).mean(0).cpu(), models.classifier.labels)
+    _combine(result, prepared, said, models.classifier.labels)
     for number, name in enumerate(settings.strategies):
-        outcome = Outcome(visible[number], pictures[number], said[number])
+        outcome = Outcome(visible[number], pictures[number], said[:, number].mean(0))
         result.arms[name] = make_arm(first, outcome, unseen, models.classifier.labels)
     lap("prediction")
 
@@ -238,13 +209,14 @@ def _prepare_steps(
 ) -> Iterator[Progress | Prepared]:
     """Views, segments and scores, from the cache where this input was seen before."""
     hashes = tuple(row["sha256"] for row in models.weights())
-    about = (media.sha256, settings.segmenter, settings.text, settings.clips, settings.crops, hashes)
+    window = (settings.clips, settings.crops, settings.start, settings.seconds)
+    about = (media.sha256, settings.segmenter, settings.text, window, hashes)
     keys = [(*about, number) for number in range(_view_count(media, settings))]
     found = [cache.get(key) for key in keys]
     if all(found):
         yield from found
         return
-    views = media.views(settings.clips, settings.crops)
+    views = media.views(settings.clips, settings.crops, start=settings.start, seconds=settings.seconds)
     lap("reading")
     for number, view in enumerate(views):
         share = 0.1 + 0.4 * number / len(views)
@@ -263,13 +235,31 @@ def _view_count(media: Media, settings: Settings) -> int:
     return settings.crops * (settings.clips if media.kind == "clip" else 1)
 
 
-def _mean_prediction(prepared: list[Prepared], models: Models, settings: Settings, visible: torch.Tensor):
-    """Probabilities (A, C) from the visible tokens, averaged over the views (mean softmax)."""
+def _predictions(prepared: list[Prepared], models: Models, settings: Settings, visible: torch.Tensor) -> torch.Tensor:
+    """Probabilities (V, A, C) of every view and strategy, from the visible tokens alone."""
     said = [predict(prepared[0], models, visible)]
     for other in prepared[1:]:
         drawn = [draw(other, models, name, settings.keep, settings.seed) for name in settings.strategies]
         said.append(predict(other, models, torch.cat(drawn)))
-    return torch.stack(said).mean(0)
+    return torch.stack(said)
+
+
+def _combine(result: Comparison, prepared: list[Prepared], said: torch.Tensor, labels: list[str]) -> None:
+    """Fill in the prediction from all tokens and, where there are several views, what each of them says."""
+    full = torch.stack([view.full[0].cpu() for view in prepared])
+    result.full = top_labels(full.mean(0), labels)
+    if len(prepared) == 1:
+        return
+
+    def rows(whole: torch.Tensor, arms: torch.Tensor) -> dict:
+        named = zip(result.settings.strategies, arms, strict=True)
+        return {"full": top_labels(whole, labels), "strategies": {name: top_labels(arm, labels) for name, arm in named}}
+
+    for number, view in enumerate(prepared):
+        clip, crop = divmod(number, result.settings.crops)
+        times = [round(view.view.times[0], 3), round(view.view.times[-1], 3)]
+        result.views.append({"clip": clip, "crop": crop, "times": times, **rows(full[number], said[number])})
+    result.combined = {"mean": rows(full.mean(0), said.mean(0)), "any": rows(full.amax(0), said.amax(0))}
 
 
 def _describe(media: Media, settings: Settings, first: Prepared, models: Models, unseen: torch.Tensor) -> Comparison:

@@ -1,5 +1,6 @@
 """What is computed once per input and kept: the view, its segments, its scores, and the prediction from all tokens."""
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from focusmae.models.autoencoder import MaskedAutoencoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import Scorer, load_autoencoder, load_classifier, load_scorer
 from focusmae.segments.base import SegmentMap, load_segmenter
-from focusmae.segments.descriptors import token_segments
+from focusmae.segments.descriptors import membership, token_segments
+from focusmae.settings import MODELS
 
-MODELS = ("auto", "embedded", "official")
 SCORER = "embedded"
 KEPT_INPUTS = 8
 
@@ -79,6 +80,22 @@ class Prepared:
     gates: torch.Tensor
     full: torch.Tensor
     _others: dict[str, torch.Tensor]
+    wish: torch.Tensor | float = 0.0
+
+    def focused(self, focus: tuple[tuple[int, float], ...]) -> "Prepared":
+        """The same view with a visitor's own weights: every pair (segment id, change) adds to its tokens' scores.
+
+        A token gets its share of the change: whole in the token that holds most of the segment, so that one smaller
+        than a token can be raised too. The controls (nothing, shuffled) stay as they were. Raises SettingsError for a
+        segment that there is not.
+        """
+        wish, shares = torch.zeros_like(self.scores), torch.from_numpy(membership(self.segments, self.grid))
+        for number, change in focus:
+            if not 1 <= number <= self.segments.count:
+                raise SettingsError(f"There is no segment {number}; this view has {self.segments.count}.")
+            share = shares[:, number].to(wish)
+            wish[0] += change * share / share.max().clamp_min(1e-9)
+        return dataclasses.replace(self, scores=self.scores + wish, wish=wish, _others={})
 
     def scores_for(self, need: str, models: Models) -> torch.Tensor:
         """Scores (1, N) by what a strategy needs: "nothing", "scores", "shuffled" or "prior"; made on first use."""
@@ -90,7 +107,7 @@ class Prepared:
 
     def _make(self, need: str, models: Models) -> torch.Tensor:
         if need == "prior":
-            return load_scorer("prior")(self.pixels, self.segments).scores
+            return load_scorer("prior")(self.pixels, self.segments).scores + self.wish
         if need == "shuffled":
             return models.scorer(self.pixels, foreign_segments(self.view)).scores
         return torch.zeros_like(self.scores)

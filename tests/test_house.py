@@ -22,6 +22,7 @@ FLOORS = [
     {"masking", "metrics", "media", "hub"},
     {"segments"},
     {"models"},
+    {"settings"},
     {"render", "prepared"},
     {"arms"},
     {"comparison"},

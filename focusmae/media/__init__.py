@@ -90,12 +90,21 @@ class Media:
         """The central view of the usual size. Raises MediaError when the pixels cannot be decoded."""
         return self.views()[0]
 
-    def views(self, clips: int = 1, crops: int = 1, size: int | None = None) -> list[View]:
+    def views(
+        self,
+        clips: int = 1,
+        crops: int = 1,
+        size: int | None = None,
+        start: float | None = None,
+        seconds: float | None = None,
+    ) -> list[View]:
         """``clips`` windows x ``crops`` squares, crops running fastest; a photo has one window.
 
         clips: 1 to 10 windows, spread evenly over the clip (one: its middle).  crops: 1 (centre) or 3 (left,
         centre, right; top, middle, bottom of an upright format).  size: side of the frames, 224 to 1024, by
         default 512 for photos and 256 for clips; never more than the media's short side, but at least 224.
+        start: seconds at which a single window begins (None: it stands in the middle).  seconds: length of a
+        window (None: 2.56, or the whole of a shorter clip). Both are of no consequence for a photo.
         Raises SettingsError for values out of range, MediaError when the pixels cannot be decoded.
         """
         if not isinstance(clips, int) or not 1 <= clips <= LIMITS.most_clips:
@@ -108,7 +117,7 @@ class Media:
         if not least <= size <= most:
             raise SettingsError(f"A view cannot be {size} pixels wide: from {least} to {most} works.")
         side = max(least, min(size, self.width, self.height)) // 2 * 2
-        windows = [[0]] if self.kind == "image" else sample_windows(self._reader.times, self.duration, clips)
+        windows = [[0]] if self.kind == "image" else self._windows(clips, start, seconds)
         if len(windows) * crops * len(windows[0]) * side * side * 3 > LIMITS.views_bytes:
             raise SettingsError("So many clips and crops do not fit into memory at this size: ask for fewer.")
         boxes = square_boxes(self.width, self.height, crops)
@@ -124,15 +133,26 @@ class Media:
         ]
 
 
-def sample_windows(times: np.ndarray, duration: float, clips: int) -> list[list[int]]:
+    def _windows(self, clips: int, start: float | None, seconds: float | None) -> list[list[int]]:
+        if start is not None and not 0 <= start < max(self.duration, 1e-9):
+            raise SettingsError(f"The clip lasts {self.duration:.1f} s: a window can begin from 0 s to before that.")
+        if seconds is not None and not seconds > 0:
+            raise SettingsError(f"A window cannot last {seconds} s: any length above 0 works.")
+        return sample_windows(self._reader.times, self.duration, clips, start, seconds)
+
+def sample_windows(
+    times: np.ndarray, duration: float, clips: int, start: float | None = None, seconds: float | None = None
+) -> list[list[int]]:
     """``clips`` lists of 16 frame numbers, ascending, repeated where the clip has too few.
 
-    times: (F,) seconds of each frame, ascending.  A window lasts 2.56 s, or the whole clip if that is
-    shorter; each sixteenth of it gives the frame on screen at its middle, whatever the frame rate.
+    times: (F,) seconds of each frame, ascending.  A window lasts ``seconds`` (2.56), or the whole clip if that
+    is shorter; each sixteenth of it gives the frame on screen at its middle, whatever the frame rate.  A single
+    window begins at ``start`` seconds, moved back where it would run over the end.
     """
-    length = min(LIMITS.window_seconds, duration)
+    length = min(seconds or LIMITS.window_seconds, duration)
     room = duration - length
-    starts = [room / 2] if clips == 1 else np.linspace(0, room, clips)
+    first = room / 2 if start is None else min(start, room)
+    starts = [first] if clips == 1 else np.linspace(0, room, clips)
     middles = (np.arange(LIMITS.view_frames) + 0.5) * length / LIMITS.view_frames
     on_screen = [np.searchsorted(times, start + middles + 1e-6, side="right") - 1 for start in starts]
     return [np.clip(window, 0, len(times) - 1).tolist() for window in on_screen]
