@@ -49,10 +49,10 @@ class Task(nn.Module):
         count = keep_count(step, self.steps, grid.tokens, draws)
         size = min(len(photos), max(4, self.budget // count))
         photos, labels = photos[:size], labels[:size].to(self.model.head.weight.device)
-        pixels = _augment(photos, draws) if self.kind == "image" else pan_and_zoom(photos, draws)
         visible = sample_visible(
             torch.zeros(size, grid.tokens), (count + 0.5) / grid.tokens, draws, "random", grid=grid
         )
+        pixels = _augment(photos, visible, draws) if self.kind == "image" else pan_and_zoom(photos, draws)
         logits = self.model.logits(pixels.to(labels.device), visible.to(labels.device))
         loss = nn.functional.cross_entropy(logits, labels, label_smoothing=SMOOTHING)
         return loss, {"top1": (logits.argmax(-1) == labels).float().mean(), "visible": torch.tensor(float(count))}
@@ -126,13 +126,14 @@ def _begin_from(start: Path, model: TokenClassifier) -> None:
     transfer_encoder(source, model)
 
 
-def _augment(photos: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
-    """Random crop, flip, brightness and contrast: float (B, 3, 1, 224, 224)."""
+def _augment(photos: torch.Tensor, visible: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+    """Random crop, flip, brightness and contrast of the visible patches: float (B, 3, 1, 224, 224)."""
     b = len(photos)
-    pixels = crop(photos, random_boxes(b, draws, 0.25), torch.rand(b, generator=draws) < 0.5)
+    pixels = crop(photos, random_boxes(b, draws, 0.25), torch.rand(b, generator=draws) < 0.5, visible)
     strength = 1 + 0.4 * (torch.rand(2, b, 1, 1, 1, generator=draws) * 2 - 1)
-    middle = pixels.mean((1, 2, 3), keepdim=True)
-    return (((pixels - middle) * strength[0] + middle) * strength[1]).clamp(0, 1).unsqueeze(2)
+    middle = photos[:, :, ::8, ::8].float().mean((1, 2, 3)).view(b, 1, 1, 1) / 255
+    slope, offset = strength[0] * strength[1], middle * (1 - strength[0]) * strength[1]
+    return torch.addcmul(offset, pixels, slope).clamp_(0, 1).unsqueeze(2)
 
 
 def _held_out(data: list[Path], labels: list[str], kind: str) -> tuple[torch.Tensor, torch.Tensor]:
