@@ -112,6 +112,8 @@ def train_scorer(
     photo_classifier: Annotated[str, typer.Option(help="name or file")] = "embedded-image",
     clip_classifier: Annotated[str, typer.Option(help="name or file")] = "embedded-clip",
     reads: Annotated[str, typer.Option(help="features, or embeddings for the shallow variant")] = "features",
+    by: Annotated[str, typer.Option(help="attribution, or from its own draws: policy, adamae")] = "attribution",
+    start: Annotated[Path | None, typer.Option(help="scorer weights to begin from")] = None,
     photos: Annotated[int, typer.Option(help="how many photos to attribute")] = 2400,
     clip_every: Annotated[int, typer.Option(help="one photo in so many also becomes a clip, 0 for none")] = 10,
     steps: Count = 800,
@@ -119,13 +121,13 @@ def train_scorer(
     rate: float = 1e-3,
     seed: int = 0,
 ) -> None:
-    """The mixture of experts, from Monte-Carlo attributions of the frozen classifiers."""
+    """The mixture of experts, from Monte-Carlo attributions of the frozen classifiers or from its own draws."""
     from focusmae.training.scorer import train
 
     _setup()
     train(
-        data, out, photo_classifier, clip_classifier, reads=reads, photos=photos, clip_every=clip_every,
-        steps=steps, batch=batch, rate=rate, seed=seed,
+        data, out, photo_classifier, clip_classifier, reads=reads, by=by, start=start, photos=photos,
+        clip_every=clip_every, steps=steps, batch=batch, rate=rate, seed=seed,
     )  # fmt: skip
 
 

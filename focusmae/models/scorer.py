@@ -17,7 +17,8 @@ from focusmae.models.encoder import make_blocks
 from focusmae.segments.descriptors import DESCRIPTORS, EXPERTS
 
 PRIOR_WEIGHT = 2.0
-COVERAGE = DESCRIPTORS.index("coverage")
+WISH_WEIGHT = 4.0
+COVERAGE, WISH = DESCRIPTORS.index("coverage"), DESCRIPTORS.index("text_affinity")
 
 
 class Scores(NamedTuple):
@@ -56,6 +57,9 @@ class MoEScorer(nn.Module):
         self.register_buffer("temperature", torch.tensor(1.0))
 
     def forward(self, tokens: torch.Tensor, descriptors: torch.Tensor, token_segments: torch.Tensor) -> Scores:
+        prior = prior_scores(descriptors)
+        descriptors = descriptors.clone()
+        descriptors[..., WISH] = 0
         tokens = self.token_norm(tokens)
         mixed = nn.functional.gelu(self.token_in(tokens))
         for block in self.mix:
@@ -68,7 +72,7 @@ class MoEScorer(nn.Module):
             opinions.append(self.experts[name](torch.cat(parts, dim=-1)).squeeze(-1))
         gates = self.gates(mixed, descriptors)
         learned = (gates * torch.stack(opinions, dim=-1)).sum(-1)
-        return Scores(prior_scores(descriptors) + learned / self.temperature, gates)
+        return Scores(prior + learned / self.temperature, gates)
 
     def gates(self, mixed: torch.Tensor, descriptors: torch.Tensor) -> torch.Tensor:
         """Router softmax (B, N, E); the motion expert is silent where nothing moves in time, as on every photo."""
@@ -90,8 +94,11 @@ class SegmentPrior(nn.Module):
 
 
 def prior_scores(descriptors: torch.Tensor) -> torch.Tensor:
-    """The segment prior (B, N) of descriptors (B, N, 16): 2 * coverage."""
-    return PRIOR_WEIGHT * descriptors[..., COVERAGE]
+    """The segment prior (B, N) of descriptors (B, N, 16): 2 * coverage, and 4 * affinity to a visitor's text.
+
+    No training data hold wishes, so what a text does is fixed here and the experts do not see it.
+    """
+    return PRIOR_WEIGHT * descriptors[..., COVERAGE] + WISH_WEIGHT * descriptors[..., WISH]
 
 
 def balance_losses(gates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -71,9 +71,13 @@ def _hashed(folder: Path, part: str) -> list[Item]:
     ]
 
 
-@functools.lru_cache(maxsize=10_000)
 def read_photo(path: Path) -> torch.Tensor:
-    """The centre square as uint8 (3, 224, 224); the last 10,000 (1.5 GB) are kept."""
+    """The centre square as uint8 (3, 224, 224); the last 10,000 (1.5 GB) are kept until their files change."""
+    return _photo(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _photo(path: Path, _changed: int) -> torch.Tensor:
     with Image.open(path) as image:
         image = image.convert("RGB")
         side = min(image.size)

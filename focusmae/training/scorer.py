@@ -6,22 +6,23 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from focusmae import device
+from focusmae import device, hub
 from focusmae.errors import SettingsError
 from focusmae.masking import generator, sample_visible
-from focusmae.models.checkpoints import parameters, save_model
+from focusmae.models.checkpoints import load_model, parameters, save_model
 from focusmae.models.classifier import TokenClassifier
-from focusmae.models.load import load_classifier
+from focusmae.models.load import load_autoencoder, load_classifier
 from focusmae.models.scorer import MoEScorer, ScorerConfig, balance_losses, prior_scores
 from focusmae.segments.base import load_segmenter
 from focusmae.training.data import Reader, read_items, step_generator
+from focusmae.training.drawn import AdaMAE, Policy
 from focusmae.training.loop import Schedule, fit, make_accelerator
-from focusmae.training.worth import CLIP_GRID, PHOTO_GRID, centred, collect, load_rows, targets
+from focusmae.training.worth import CLIP_GRID, PHOTO_GRID, centred, choose, collect, load_rows, score_rows, targets
 
 READS = ("features", "embeddings")
+WAYS = ("attribution", "policy", "adamae")
 BALANCE = 0.1
-CLIP_EVERY_STEP = 6  # one step in six learns from clips
-KEEP = 0.1
+KEEP, DRAWS = 0.1, 4
 TEMPERATURES = (0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 2.0, 4.0)
 
 
@@ -33,10 +34,7 @@ class Task(nn.Module):
         self.model, self.rows, self.seed, self.batch = model, rows, seed, batch
 
     def forward(self, step: int, _batch) -> tuple[torch.Tensor, dict]:
-        draws = step_generator(self.seed, step)
-        kind = "clip" if step % CLIP_EVERY_STEP == CLIP_EVERY_STEP - 1 and self.rows["clip"] else "photo"
-        rows, size = self.rows[kind], self.batch if kind == "photo" else max(2, self.batch // 8)
-        chosen = torch.randint(len(rows["worth"]), (size,), generator=draws)
+        kind, rows, chosen = choose(self.rows, step, self.batch, step_generator(self.seed, step))
         scores, gates = score_rows(self.model, rows, chosen)
         scores = scores - prior_scores(rows["descriptors"][chosen].to(scores))
         error = (centred(scores) - rows["target"][chosen].to(scores.device)).square().mean()
@@ -51,6 +49,8 @@ def train(
     photo_classifier: Path | str = "embedded-image",
     clip_classifier: Path | str = "embedded-clip",
     reads: str = "features",
+    by: str = "attribution",
+    start: Path | None = None,
     photos: int = 2400,
     clip_every: int = 10,
     steps: int = 800,
@@ -60,30 +60,35 @@ def train(
 ) -> dict:
     """Collect the worth of ``photos`` labelled photos, then train; ``reads`` "embeddings" gives the shallow variant.
 
-    Writes out/scorer.safetensors (or scorer-shallow) with the temperature tuned on the validation part for the mean
-    probability of the true class at 10 % kept, and returns the held-out figures.
+    by: "attribution" learns the collected worth; "policy" and "adamae" learn from the scorer's own draws
+    (training/drawn.py). start: scorer weights to begin from. Writes out/scorer[-shallow][-BY].safetensors with the
+    temperature tuned on the validation part for the mean probability of the true class at 10 % kept, and returns the
+    held-out figures.
     """
     if reads not in READS:
         raise SettingsError(f"A scorer cannot read {reads!r}; choose from {', '.join(READS)}.")
+    if by not in WAYS:
+        raise SettingsError(f"A scorer cannot be trained by {by!r}; choose from {', '.join(WAYS)}.")
     accelerator = make_accelerator()
     models = load_classifier(photo_classifier), load_classifier(clip_classifier)
     about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "photos": str(photos)}
     collected = _fingerprint(models, about["data"], photos, clip_every, seed)
-    rows, held_out = _rows(data, out / f"collected-{collected}", models, photos, clip_every, seed, accelerator)
+    rows, held_out = _rows(data, out / f"collected-{collected}", models, photos, clip_every, seed, accelerator, by)
     torch.manual_seed(seed)
-    model = MoEScorer(ScorerConfig(token_width=models[0].config.width, reads=reads)).to(device.setup())
+    model = _begin(ScorerConfig(token_width=models[0].config.width, reads=reads), start).to(device.setup())
     if accelerator.is_main_process:
         counts = ", ".join(f"{len(found.get('worth', []))} {kind}s" for kind, found in rows.items())
         print(f"{counts}, {parameters(model) / 1e3:.0f} k weights", flush=True)
-    name = "scorer" if reads == "features" else "scorer-shallow"
+    name = ("scorer" if reads == "features" else "scorer-shallow") + ("" if by == "attribution" else f"-{by}")
     figures = fit(
-        Task(model, rows, seed, batch),
+        _task(by, model, rows, models, seed, batch),
         Schedule(steps=steps, rate=rate, warmup=50, weight_decay=0.05, betas=(0.9, 0.98)),
         out / name,
         lambda first: iter(range(first, steps)),
         lambda: evaluate(model, models[0], held_out),
         accelerator=accelerator,
-        identity={**about, "seed": seed, "batch": batch, "classifiers": collected},
+        identity={**about, "seed": seed, "batch": batch, "classifiers": collected, "by": by,
+                  "start": hub.sha256(start) if start else "nothing"},
     )
     model.temperature.fill_(tune_temperature(model, models[0], held_out))
     figures = {**figures, **evaluate(model, models[0], held_out), "temperature": float(model.temperature)}
@@ -93,7 +98,25 @@ def train(
     return figures
 
 
-def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, accelerator) -> tuple[dict, dict]:
+def _begin(config: ScorerConfig, start: Path | None) -> MoEScorer:
+    if start is None:
+        return MoEScorer(config)
+    model = load_model(start, "scorer").train().requires_grad_(True)
+    if model.config != config:
+        raise SettingsError(f"{start.name} is a scorer of another shape; leave out --start, or give its own --reads.")
+    model.temperature.fill_(1.0)
+    return model
+
+
+def _task(by: str, model: MoEScorer, rows: dict, models, seed: int, batch: int) -> nn.Module:
+    if by == "attribution":
+        return Task(model, rows, seed, batch)
+    if by == "policy":
+        return Policy(model, rows, dict(zip(("photo", "clip"), models, strict=True)), seed, batch)
+    return AdaMAE(model, rows, load_autoencoder("embedded"), seed, batch)
+
+
+def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, accelerator, by) -> tuple[dict, dict]:
     """Training rows by kind and held-out photo rows; collected by the main process, read by all."""
     found, labels = {}, models[0].labels
     for part, count, every in (("train", photos, clip_every), ("val", 300, 0)):
@@ -108,7 +131,8 @@ def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, ac
     for kind, grid in (("photo", PHOTO_GRID), ("clip", CLIP_GRID)):
         if rows[kind]:
             rows[kind]["target"] = targets(rows[kind], grid)
-    rows["photo"].pop("picture", None)
+    if by != "adamae":
+        rows["photo"].pop("picture", None)  # 150 kB each
     return rows, load_rows(found["val"], "photo")
 
 
@@ -118,17 +142,9 @@ def _fingerprint(models: tuple[TokenClassifier, TokenClassifier], *settings) -> 
     return hashlib.sha256(repr((heads, *settings)).encode()).hexdigest()[:8]
 
 
-def score_rows(model: MoEScorer, rows: dict, chosen) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores and gates of collected rows."""
-    where = model.temperature.device
-    parts = rows[model.config.reads][chosen], rows["descriptors"][chosen], rows["owners"][chosen]
-    tokens, descriptors, owners = (part.to(where) for part in parts)
-    return model(tokens.float(), descriptors.float(), owners.long())
-
-
 @torch.no_grad()
 def evaluate(model: MoEScorer, classifier: TokenClassifier, rows: dict) -> dict[str, float]:
-    """On held-out photos at 10 % kept: correlation with worth, top-1 and p(true) of three strategies, one draw."""
+    """On held-out photos at 10 % kept: correlation with worth, top-1 and p(true) of three strategies, four draws."""
     scores = _scores(model, rows)
     a, b = centred(scores).flatten(), centred(rows["worth"]).flatten()
     figures = {"worth_correlation": float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-9))}
@@ -155,15 +171,14 @@ def _scores(model: MoEScorer, rows: dict) -> torch.Tensor:
 
 @torch.inference_mode()
 def _prediction(classifier: TokenClassifier, rows: dict, scores: torch.Tensor) -> tuple[float, float]:
-    """(top-1, mean p(true)) of photos from the tokens drawn with ``scores`` (M, N) at 10 % kept."""
-    visible = sample_visible(scores, KEEP, generator(0))
+    """(top-1, mean p(true)) of photos from the tokens drawn with ``scores`` (M, N) at 10 % kept, over ``DRAWS``."""
+    draws = [sample_visible(scores, KEEP, generator(seed)) for seed in range(DRAWS)]
     where, right, probability = classifier.head.weight.device, 0, 0.0
     for part in torch.arange(len(scores)).split(32):
         pixels = (rows["picture"][part].float() / 255).unsqueeze(2).to(where)
-        said = classifier.logits(pixels, visible[part].to(where)).softmax(-1).cpu()
         truth = rows["label"][part]
-        right += int((said.argmax(-1) == truth).sum())
-        probability += said.gather(1, truth[:, None]).sum().item()
-    return right / len(scores), probability / len(scores)
-
-
+        for visible in draws:
+            said = classifier.logits(pixels, visible[part].to(where)).softmax(-1).cpu()
+            right += int((said.argmax(-1) == truth).sum())
+            probability += said.gather(1, truth[:, None]).sum().item()
+    return right / len(scores) / DRAWS, probability / len(scores) / DRAWS

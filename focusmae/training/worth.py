@@ -15,11 +15,13 @@ from safetensors.torch import load_file, save_file
 from focusmae.masking import Grid, sample_visible
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import segment_inputs
+from focusmae.models.scorer import MoEScorer
 from focusmae.segments.base import Segmenter, SegmentMap
 from focusmae.training.data import FRAMES, Reader, box_grid, crop, random_boxes, step_generator
 
 MASKS, KEEP = 24, 0.15
 CHUNK = 64
+CLIP_EVERY_STEP = 6
 MOST_SEGMENTS = 64
 PHOTO_GRID, CLIP_GRID = Grid(1, 14, 14), Grid(8, 14, 14)
 
@@ -80,6 +82,21 @@ def load_rows(files: list[Path], kind: str) -> dict[str, torch.Tensor]:
     parts = [load_file(file) for file in files]
     keys = sorted({key for part in parts for key in part if key.startswith(f"{kind}.")})
     return {key.split(".", 1)[1]: torch.cat([part[key] for part in parts if key in part]) for key in keys}
+
+
+def choose(rows: dict[str, dict], step: int, batch: int, draws: torch.Generator) -> tuple[str, dict, torch.Tensor]:
+    """(kind, its rows, which of them) of a step: one in six learns from clips, of which fewer fit into a batch."""
+    kind = "clip" if step % CLIP_EVERY_STEP == CLIP_EVERY_STEP - 1 and rows["clip"] else "photo"
+    size = batch if kind == "photo" else max(2, batch // 8)
+    return kind, rows[kind], torch.randint(len(rows[kind]["label"]), (size,), generator=draws)
+
+
+def score_rows(model: MoEScorer, rows: dict, chosen) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and gates of collected rows."""
+    where = model.temperature.device
+    parts = rows[model.config.reads][chosen], rows["descriptors"][chosen], rows["owners"][chosen]
+    tokens, descriptors, owners = (part.to(where) for part in parts)
+    return model(tokens.float(), descriptors.float(), owners.long())
 
 
 def targets(rows: dict[str, torch.Tensor], grid: Grid) -> torch.Tensor:

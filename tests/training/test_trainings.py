@@ -166,7 +166,7 @@ def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypat
     judged = {f"{arm}_{what}" for arm in ("random", "prior", "select") for what in ("top1", "p_true")}
     assert set(figures) == {"worth_correlation", "temperature", *judged}
     assert -1 <= figures["worth_correlation"] <= 1 and all(0 <= figures[key] <= 1 for key in judged)
-    assert figures["temperature"] in scorer.TEMPERATURES
+    assert figures["temperature"] in torch.tensor(scorer.TEMPERATURES).tolist()
     log = [json.loads(line) for line in (tmp_path / "whole" / name / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log if "clip_error" in row] == [6] and sum("photo_error" in row for row in log) == 7
 
@@ -178,6 +178,21 @@ def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypat
     assert "collected" not in capsys.readouterr().out  # everything was there already
 
 
+@pytest.mark.parametrize("by", ["policy", "adamae"])
+def test_scorer_from_its_own_draws(by, folder, classifiers, collected, tmp_path):
+    shutil.copytree(collected, tmp_path / collected.name)
+    first = scorer.train([folder], tmp_path, *classifiers, steps=2, **SCORER)
+    start = tmp_path / "scorer.safetensors"
+    figures = scorer.train([folder], tmp_path, *classifiers, by=by, start=start, steps=2, **SCORER)
+    assert set(figures) == set(first)
+    before, after = (load_model(tmp_path / f"{name}.safetensors", "scorer") for name in ("scorer", f"scorer-{by}"))
+    differ = [key for key, value in after.state_dict().items() if not torch.equal(value, before.state_dict()[key])]
+    assert any("experts" in key for key in differ)
+    with pytest.raises(SettingsError) as error:
+        scorer.train([folder], tmp_path, *classifiers, by=by, reads="embeddings", start=start, steps=2, **SCORER)
+    assert is_one_sentence(str(error.value))
+
+
 @pytest.mark.parametrize(
     "train, arguments",
     [
@@ -185,6 +200,7 @@ def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypat
         (classifier.train, {}),
         (classifier.train, {"kind": "sound"}),
         (scorer.train, {"reads": "minds"}),
+        (scorer.train, {"by": "luck"}),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_sentence(train, arguments, tmp_path):
