@@ -9,6 +9,7 @@ import torch
 
 from focusmae.masking import STRATEGIES, Grid, generator, heldout_tokens, sample_visible, visible_count
 from focusmae.metrics import agreement, bootstrap_interval, kl, mean_at, paste, psnr, ssim, token_mse
+from focusmae.models.grids import resample_scores
 from focusmae.prepared import Models, Prepared
 
 HELDOUT_SHARE = 0.1
@@ -49,11 +50,27 @@ def held_out(grid: Grid, keep: float, seed: int) -> torch.Tensor:
     return heldout_tokens(grid, share, seed) if room else torch.empty(0, dtype=torch.int64)
 
 
-def draw(prepared: Prepared, models: Models, strategy: str, keep: float, seed: int) -> torch.Tensor:
-    """visible (1, K) of one strategy; equal seeds share noise and held-out tokens between all strategies."""
-    scores = prepared.scores_for(STRATEGIES[strategy].needs, models).cpu()
-    unseen = held_out(prepared.grid, keep, seed)
-    return sample_visible(scores, keep, generator(seed), strategy, prepared.grid, unseen)
+def draw(
+    prepared: Prepared, models: Models, strategy: str, keep: float, seed: int, grid: Grid | None = None
+) -> torch.Tensor:
+    """visible (1, K) of one strategy; equal seeds share noise and held-out tokens between all strategies.
+
+    ``grid``: that of the network which is to see the tokens, where it is not the autoencoder's.
+    """
+    scores, grid = prepared.scores_for(STRATEGIES[strategy].needs, models), grid or prepared.grid
+    scores = resample_scores(scores, prepared.grid, grid).cpu()
+    return sample_visible(scores, keep, generator(seed), strategy, grid, held_out(grid, keep, seed))
+
+
+def draw_all(
+    prepared: Prepared, models: Models, strategies: tuple[str, ...], keep: float, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """visible (A, K) for the autoencoder, (A, K') for the classifier: the same unless their patches differ in size."""
+    visible = torch.cat([draw(prepared, models, name, keep, seed) for name in strategies])
+    grid = models.classifier.encoder.grid(prepared.pixels)
+    if grid == prepared.grid:
+        return visible, visible
+    return visible, torch.cat([draw(prepared, models, name, keep, seed, grid) for name in strategies])
 
 
 def reconstruct(prepared: Prepared, models: Models, visible: torch.Tensor) -> torch.Tensor:
@@ -114,8 +131,8 @@ def evidence(
 ) -> Iterator[list[dict[str, float]]]:
     """For each seed the measures of every strategy, in order; a generator, so that it can be stopped in between."""
     for seed in seeds:
-        visible = torch.cat([draw(prepared, models, name, keep, seed) for name in strategies])
-        pictures, said = reconstruct(prepared, models, visible), predict(prepared, models, visible)
+        visible, read = draw_all(prepared, models, strategies, keep, seed)
+        pictures, said = reconstruct(prepared, models, visible), predict(prepared, models, read)
         unseen = held_out(prepared.grid, keep, seed)
         yield [
             judge(prepared, Outcome(*row), unseen)[1]

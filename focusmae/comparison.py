@@ -18,7 +18,7 @@ from focusmae import render
 from focusmae.arms import (
     Arm,
     Outcome,
-    draw,
+    draw_all,
     evidence,
     held_out,
     make_arm,
@@ -163,7 +163,7 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
 
     yield Progress("reading", 0.0)
     media = source if isinstance(source, Media) else open_media(source)
-    models = load_models(settings.models, media.kind)
+    models = load_models(settings.models, media.kind, settings.autoencoder, settings.classifier)
     lap("reading")
 
     prepared = []
@@ -175,7 +175,7 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
     first = prepared[0]
 
     yield Progress("masks", 0.5)
-    visible = torch.cat([draw(first, models, name, settings.keep, settings.seed) for name in settings.strategies])
+    visible, read = draw_all(first, models, settings.strategies, settings.keep, settings.seed)
     unseen = held_out(first.grid, settings.keep, settings.seed)
     lap("masks")
 
@@ -184,7 +184,7 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
     lap("reconstruction")
 
     yield Progress("prediction", 0.8)
-    said = _predictions(prepared, models, settings, visible)
+    said = _predictions(prepared, models, settings, read)
     result = _describe(media, settings, first, models, unseen)
     _combine(result, prepared, said, models.classifier.labels)
     for number, name in enumerate(settings.strategies):
@@ -202,6 +202,16 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
         lap("evidence")
     result.timings = {step: round(seconds, 4) for step, seconds in timings.items()}
     yield result
+
+
+def first_view(source, settings: Settings, cache: Cache | None = None) -> tuple[Prepared, Models]:
+    """The view that is shown, ready for more draws, and its networks; at once where it has just been compared."""
+    settings.check()
+    media = source if isinstance(source, Media) else open_media(source)
+    models = load_models(settings.models, media.kind, settings.autoencoder, settings.classifier)
+    steps = _prepare_steps(media, settings, models, cache or _CACHE, lambda _: None)
+    first = next(step for step in steps if isinstance(step, Prepared))
+    return (first.focused(settings.focus) if settings.focus else first), models
 
 
 def _prepare_steps(
@@ -239,8 +249,8 @@ def _predictions(prepared: list[Prepared], models: Models, settings: Settings, v
     """Probabilities (V, A, C) of every view and strategy, from the visible tokens alone."""
     said = [predict(prepared[0], models, visible)]
     for other in prepared[1:]:
-        drawn = [draw(other, models, name, settings.keep, settings.seed) for name in settings.strategies]
-        said.append(predict(other, models, torch.cat(drawn)))
+        drawn = draw_all(other, models, settings.strategies, settings.keep, settings.seed)[1]
+        said.append(predict(other, models, drawn))
     return torch.stack(said)
 
 
@@ -306,6 +316,8 @@ def _warnings(media: Media, settings: Settings, first: Prepared, models: Models,
         notes.append("The segmenter found no separate regions, so segments say nothing about importance here.")
     if settings.text:
         notes.append("The text has no effect: the segmenter in use does not read.")
+    if models.classifier.encoder.grid(first.pixels) != first.grid:
+        notes.append("The classifier's patches differ in size from the autoencoder's: it sees its own draw.")
     if not len(unseen):
         notes.append("Every token is visible to some arm at this keep ratio, so there is no held-out error.")
     return notes

@@ -4,6 +4,7 @@ import dataclasses
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,22 @@ from focusmae.masking import Grid
 from focusmae.media import View, open_media
 from focusmae.models.autoencoder import MaskedAutoencoder
 from focusmae.models.classifier import TokenClassifier
+from focusmae.models.encoder import EncoderConfig
+from focusmae.models.grids import resample_scores, scorer_grid
 from focusmae.models.load import Scorer, load_autoencoder, load_classifier, load_scorer
 from focusmae.segments.base import SegmentMap, load_segmenter
 from focusmae.segments.descriptors import membership, token_segments
 from focusmae.settings import MODELS
 
 SCORER = "embedded"
+EMBEDDED = {
+    "image": {"autoencoder": "embedded", "classifier": "embedded-image"},
+    "clip": {"autoencoder": "embedded", "classifier": "embedded-clip"},
+}
+OFFICIAL = {
+    "image": {"autoencoder": "mae-base", "classifier": "vit-base"},
+    "clip": {"autoencoder": "videomae-base", "classifier": "videomae-base-kinetics"},
+}
 KEPT_INPUTS = 8
 
 
@@ -37,39 +48,55 @@ class Models(NamedTuple):
         """One entry per file in use: role, name, revision, sha256, licence."""
         rows = []
         for role, name in self.names.items():
+            model = getattr(self, role)
+            if hasattr(model, "weights"):
+                rows.append(dict(model.weights))
+                continue
             entry = hub.find(role, name)
-            rows.append(
-                {
-                    "role": role,
-                    "name": name,
-                    "revision": entry.revision,
-                    "sha256": hub.sha256(entry.path),
-                    "licence": entry.licence,
-                }
-            )
+            about = {"revision": entry.revision, "sha256": hub.sha256(entry.path), "licence": entry.licence}
+            rows.append({"role": role, "name": name, **about})
         return rows
 
 
-def load_models(models: str, kind: str) -> Models:
-    """The networks for ``kind`` "image" or "clip". Raises SettingsError or WeightsError."""
+def model_names(models: str, kind: str, autoencoder: str = "", classifier: str = "") -> dict[str, str]:
+    """Role -> name or path for ``kind`` "image" or "clip". "auto" is official where its files are here already.
+
+    Raises SettingsError for a choice that there is not.
+    """
     if models not in MODELS:
         raise SettingsError(f"There is no choice of models called {models!r}; use one of {', '.join(MODELS)}.")
-    if models == "official":
-        raise SettingsError(
-            "This version cannot load the official MAE and VideoMAE weights yet; choose embedded (or auto)."
-        )
-    names = {"autoencoder": "embedded", "classifier": f"embedded-{kind}", "scorer": SCORER}
-    return Models(
-        load_autoencoder(names["autoencoder"]),
-        load_classifier(names["classifier"]),
-        load_scorer(names["scorer"]),
-        names,
-    )
+    names = {}
+    for role, chosen in (("autoencoder", autoencoder), ("classifier", classifier)):
+        ready = models == "official" or models == "auto" and hub.here(hub.find(role, OFFICIAL[kind][role]))
+        names[role] = chosen or (OFFICIAL if ready else EMBEDDED)[kind][role]
+    return {**names, "scorer": SCORER}
+
+
+def load_models(models: str, kind: str, autoencoder: str = "", classifier: str = "") -> Models:
+    """The networks for ``kind`` "image" or "clip". Raises SettingsError or WeightsError."""
+    names = model_names(models, kind, autoencoder, classifier)
+    loaded = load_autoencoder(names["autoencoder"]), load_classifier(names["classifier"])
+    for model, (role, name) in zip(loaded, names.items(), strict=False):
+        if not serves(model.encoder.config, kind):
+            thing, other = ("photos", "clip") if kind == "clip" else ("clips", "photo")
+            raise SettingsError(
+                f"{Path(name).name} works on {thing} alone; for a {other} choose {OFFICIAL[kind][role]} or "
+                f"{EMBEDDED[kind][role]} as {role}."
+            )
+    return Models(*loaded, load_scorer(names["scorer"]), names)
+
+
+def serves(encoder: EncoderConfig, kind: str) -> bool:
+    """Whether an encoder takes inputs of ``kind``: patches of one frame are for photos, VideoMAE's for clips."""
+    return encoder.positions == "space-time" or (encoder.tubelet == 1) == (kind == "image")
 
 
 @dataclass
 class Prepared:
-    """One view, fit for any draw: pixels (1, 3, T, 224, 224) on the models' device, scores (1, N), gates (1, N, E)."""
+    """One view, fit for any draw: pixels (1, 3, T, 224, 224) on the models' device, scores (1, N), gates (1, N, E).
+
+    ``grid`` is the autoencoder's; the scorer's own 14 x 14 tokens are resampled to it where it has others.
+    """
 
     view: View
     pixels: torch.Tensor
@@ -107,10 +134,13 @@ class Prepared:
 
     def _make(self, need: str, models: Models) -> torch.Tensor:
         if need == "prior":
-            return load_scorer("prior")(self.pixels, self.segments).scores + self.wish
+            return self._fitted(load_scorer("prior")(self.pixels, self.segments).scores) + self.wish
         if need == "shuffled":
-            return models.scorer(self.pixels, foreign_segments(self.view)).scores
+            return self._fitted(models.scorer(self.pixels, foreign_segments(self.view)).scores)
         return torch.zeros_like(self.scores)
+
+    def _fitted(self, scores: torch.Tensor) -> torch.Tensor:
+        return resample_scores(scores, scorer_grid(self.pixels), self.grid)
 
 
 def pixels_of(view: View) -> torch.Tensor:
@@ -126,9 +156,11 @@ def segment(view: View, segmenter: str, text: str | None) -> SegmentMap:
 @torch.inference_mode()
 def prepare(view: View, pixels: torch.Tensor, segments: SegmentMap, models: Models) -> Prepared:
     """Scores and full prediction; one pass of the small encoder serves both where they share it."""
-    grid = models.autoencoder.encoder.grid(pixels)
+    grid, glance = models.autoencoder.encoder.grid(pixels), scorer_grid(pixels)
     tokens = models.scorer.tokens(pixels)
     scores, gates = models.scorer(pixels, segments, tokens)
+    scores = resample_scores(scores, glance, grid)
+    gates = torch.stack([resample_scores(share, glance, grid) for share in gates.unbind(-1)], dim=-1)
     shared = models.scorer.trunk(pixels) is models.classifier and models.scorer.network.config.reads == "features"
     logits = models.classifier.head_logits(tokens) if shared else models.classifier.logits(pixels)
     owners = token_segments(segments, grid)

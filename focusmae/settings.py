@@ -15,6 +15,8 @@ FOCUS_LIMIT = 8  # logits; more would only make certain what is certain already
 class Settings:
     """What to compare. ``keep`` in (0, 1]: share of visible tokens; ``seeds`` > 1 adds evidence over many draws.
 
+    models: "embedded", "official", or "auto" (official where its files are here already). autoencoder, classifier: a
+    name or a file that takes the place of what ``models`` says; "" leaves it.
     focus: pairs (segment id, change of its tokens' scores in logits, -8 to 8): the visitor's own weights.
     start, seconds: where the window of a clip begins and how long it lasts; None: its middle, 2.56 s.
     """
@@ -24,6 +26,8 @@ class Settings:
     seeds: int = 1
     strategies: tuple[str, ...] = ("random", "select")
     models: str = "auto"
+    autoencoder: str = ""
+    classifier: str = ""
     segmenter: str = "auto"
     text: str | None = None
     clips: int = 1
@@ -52,3 +56,12 @@ class Settings:
             raise SettingsError("start places a single window; leave it out for several clips.")
         if not all(len(pair) == 2 and pair[0] >= 1 and abs(pair[1]) <= FOCUS_LIMIT for pair in self.focus):
             raise SettingsError(f"focus holds pairs of a segment and a change from -{FOCUS_LIMIT} to {FOCUS_LIMIT}.")
+
+
+def read_focus(text: str) -> tuple[tuple[int, float], ...]:
+    """The visitor's weights from "3:+4,7:-2": pairs (segment, change in logits). Raises SettingsError."""
+    try:
+        pairs = (part.split(":") for part in text.split(",") if part.strip())
+        return tuple((int(number), float(change)) for number, change in pairs)
+    except ValueError as error:
+        raise SettingsError(f"{text!r} is no focus: write segment:change, as in 3:+4,7:-2.") from error

@@ -7,6 +7,7 @@ from focusmae.comparison import Settings, compare
 from focusmae.errors import SettingsError
 from focusmae.media import open_media
 from focusmae.prepared import Cache
+from focusmae.settings import read_focus
 from tests.tiny import is_one_sentence
 
 
@@ -98,3 +99,11 @@ def test_every_view_says_its_own_and_both_ways_of_combining_follow(clip_file):
 
 def test_settings_need_no_network():
     assert Settings().focus == () and Settings(focus=((1, 2.0),)).check() is None
+
+
+def test_focus_as_text():
+    assert read_focus("3:+4, 7:-2.5,") == ((3, 4.0), (7, -2.5)) and read_focus("") == ()
+    for text in ("3", "a:1", "3:4:5", "3:x"):
+        with pytest.raises(SettingsError) as error:
+            read_focus(text)
+        assert is_one_sentence(str(error.value))
