@@ -15,3 +15,7 @@ class SettingsError(FocusMAEError, ValueError):
 
 class WeightsError(FocusMAEError):
     """Weights are missing, damaged, of another shape, or not what their name promises."""
+
+
+class Cancelled(FocusMAEError):
+    """Somebody stopped the work: nothing is wrong, and nothing is half done."""

@@ -1,8 +1,6 @@
 """What is computed once per input and kept: the view, its segments, its scores, and the prediction from all tokens."""
 
 import dataclasses
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +18,10 @@ from focusmae.models.classifier import TokenClassifier
 from focusmae.models.encoder import EncoderConfig
 from focusmae.models.grids import resample_scores, scorer_grid
 from focusmae.models.load import Scorer, load_autoencoder, load_classifier, load_scorer
+from focusmae.segmenting import Found
 from focusmae.segments.base import SegmentMap, load_segmenter
 from focusmae.segments.descriptors import membership, token_segments
+from focusmae.segments.kept import Kept
 from focusmae.settings import MODELS
 
 SCORER = "embedded"
@@ -101,13 +101,17 @@ class Prepared:
     view: View
     pixels: torch.Tensor
     grid: Grid
-    segments: SegmentMap
+    found: Found
     token_segment: torch.Tensor
     scores: torch.Tensor
     gates: torch.Tensor
     full: torch.Tensor
     _others: dict[str, torch.Tensor]
     wish: torch.Tensor | float = 0.0
+
+    @property
+    def segments(self) -> SegmentMap:
+        return self.found.segments
 
     def focused(self, focus: tuple[tuple[int, float], ...]) -> "Prepared":
         """The same view with a visitor's own weights: every pair (segment id, change) adds to its tokens' scores.
@@ -148,14 +152,10 @@ def pixels_of(view: View) -> torch.Tensor:
     return view.pixels(224).to(device.setup())
 
 
-def segment(view: View, segmenter: str, text: str | None) -> SegmentMap:
-    """The segments of a view by the named segmenter."""
-    return load_segmenter(segmenter)(view, text=text)
-
-
 @torch.inference_mode()
-def prepare(view: View, pixels: torch.Tensor, segments: SegmentMap, models: Models) -> Prepared:
+def prepare(view: View, pixels: torch.Tensor, found: Found, models: Models) -> Prepared:
     """Scores and full prediction; one pass of the small encoder serves both where they share it."""
+    segments = found.segments
     grid, glance = models.autoencoder.encoder.grid(pixels), scorer_grid(pixels)
     tokens = models.scorer.tokens(pixels)
     scores, gates = models.scorer(pixels, segments, tokens)
@@ -164,7 +164,7 @@ def prepare(view: View, pixels: torch.Tensor, segments: SegmentMap, models: Mode
     shared = models.scorer.trunk(pixels) is models.classifier and models.scorer.network.config.reads == "features"
     logits = models.classifier.head_logits(tokens) if shared else models.classifier.logits(pixels)
     owners = token_segments(segments, grid)
-    return Prepared(view, pixels, grid, segments, owners, scores, gates, logits.softmax(-1), {})
+    return Prepared(view, pixels, grid, found, owners, scores, gates, logits.softmax(-1), {})
 
 
 def foreign_segments(view: View) -> SegmentMap:
@@ -183,21 +183,8 @@ def _same_picture(a: View, b: View) -> bool:
 
 
 class Cache:
-    """The last few prepared inputs; bounded, and safe to share between visitors (keys hash the content)."""
+    """The last few inputs, and their segments apart from that; bounded, and safe to share (keys hash the content)."""
 
     def __init__(self, size: int = KEPT_INPUTS):
-        self._size, self._items, self._lock = size, OrderedDict(), threading.Lock()
-
-    def get(self, key: tuple) -> Prepared | None:
-        with self._lock:
-            if key in self._items:
-                self._items.move_to_end(key)
-            return self._items.get(key)
-
-    def put(self, key: tuple, prepared: Prepared) -> None:
-        with self._lock:
-            self._items[key] = prepared
-            while len(self._items) > self._size:
-                self._items.popitem(last=False)
-
-
+        self.prepared: Kept[Prepared] = Kept(size)
+        self.segments: Kept[Found] = Kept(2 * size)

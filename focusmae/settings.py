@@ -18,6 +18,8 @@ class Settings:
     models: "embedded", "official", or "auto" (official where its files are here already). autoencoder, classifier: a
     name or a file that takes the place of what ``models`` says; "" leaves it.
     focus: pairs (segment id, change of its tokens' scores in logits, -8 to 8): the visitor's own weights.
+    clicks: (x, y, label) or (x, y, label, frame): x, y in [0, 1] of the view, label 1 adds a segment there, 0 removes.
+    checkpoint: a file or folder with the segmenter's weights.
     start, seconds: where the window of a clip begins and how long it lasts; None: its middle, 2.56 s.
     """
 
@@ -29,12 +31,14 @@ class Settings:
     autoencoder: str = ""
     classifier: str = ""
     segmenter: str = "auto"
+    checkpoint: str | None = None
     text: str | None = None
     clips: int = 1
     crops: int = 1
     start: float | None = None
     seconds: float | None = None
     focus: tuple[tuple[int, float], ...] = ()
+    clicks: tuple[tuple[float, ...], ...] = ()
 
     def check(self) -> None:
         """Raises SettingsError, in one sentence, for the first setting that cannot be used."""
@@ -56,6 +60,9 @@ class Settings:
             raise SettingsError("start places a single window; leave it out for several clips.")
         if not all(len(pair) == 2 and pair[0] >= 1 and abs(pair[1]) <= FOCUS_LIMIT for pair in self.focus):
             raise SettingsError(f"focus holds pairs of a segment and a change from -{FOCUS_LIMIT} to {FOCUS_LIMIT}.")
+        if not all(3 <= len(click) <= 4 and click[2] in (0, 1) for click in self.clicks):
+            raise SettingsError("clicks holds (x, y, label) with x, y from 0 to 1 and label 1 (add) or 0 (remove).")
+
 
 
 def read_focus(text: str) -> tuple[tuple[int, float], ...]:

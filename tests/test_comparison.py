@@ -87,7 +87,8 @@ def test_result_json_has_what_was_promised(result):
     width, height = (512, 512) if kind == "image" else (320, 240)
     promised = {"kind": kind, "width": width, "height": height, "frames": frames, "fps": fps}
     assert {key: summary["input"][key] for key in promised} == promised
-    assert summary["settings"] == {**dataclasses.asdict(result.settings), "strategies": list(result.arms), "focus": []}
+    settings = dataclasses.asdict(result.settings)
+    assert summary["settings"] == {key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()}
     assert [row["role"] for row in summary["weights"]] == ["autoencoder", "classifier", "scorer"]
     for row in summary["weights"]:
         assert set(row) == {"role", "name", "revision", "sha256", "licence"}

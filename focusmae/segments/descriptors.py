@@ -6,7 +6,7 @@ expert of the scorer sees only its own few, so that experts differ by what they 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -49,12 +49,40 @@ EXPERTS = {
 CELL = 8  # texture, gradient, motion and contrast are measured at this many pixels along a token
 
 
-def token_of_pixels(frames: int, height: int, width: int, grid: Grid) -> np.ndarray:
-    """Token index of every pixel: (frames, height, width) int64, raster order t, h, w; floor(y * h / height)."""
-    t = np.arange(frames) * grid.t // frames
-    y = np.arange(height) * grid.h // height
-    x = np.arange(width) * grid.w // width
-    return (t[:, None, None] * grid.h + y[:, None]) * grid.w + x
+class Runs(NamedTuple):
+    """Stretches of one label within one row of one token, in raster order, each (runs,) int64.
+
+    There are about ten times fewer of them than pixels, and whatever is summed over pixels can be summed over them.
+    """
+
+    label: np.ndarray
+    token: np.ndarray
+    t: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    length: np.ndarray
+
+
+def _runs(labels: np.ndarray, grid: Grid) -> Runs:
+    """Labels (T, H, W) cut into runs; a pixel belongs to the token at floor(y * h / H), and so on for t and x."""
+    frames, height, width = labels.shape
+    column = np.arange(width) * grid.w // width
+    begins = np.empty(labels.shape, dtype=bool)
+    begins[:, :, 0] = True
+    np.not_equal(labels[:, :, 1:], labels[:, :, :-1], out=begins[:, :, 1:])
+    begins[:, :, 1:][:, :, np.diff(column) > 0] = True
+    start = np.flatnonzero(begins)
+    row, x = np.divmod(start, width)
+    t, y = np.divmod(row, height)
+    token = _token(t, y, x, labels.shape, grid)
+    return Runs(labels.ravel()[start].astype(np.int64), token, t, y, x, np.diff(start, append=labels.size))
+
+
+def _token(t: np.ndarray, y: np.ndarray, x: np.ndarray, shape: tuple[int, ...], grid: Grid) -> np.ndarray:
+    """Token index of pixels, raster order t, h, w."""
+    # Tables, because integer division is slow.
+    row = (np.arange(shape[0]) * grid.t // shape[0])[:, None] * grid.h + np.arange(shape[1]) * grid.h // shape[1]
+    return row[t, y] * grid.w + (np.arange(shape[2]) * grid.w // shape[2])[x]
 
 
 def membership(segments: SegmentMap, grid: Grid) -> np.ndarray:
@@ -62,10 +90,13 @@ def membership(segments: SegmentMap, grid: Grid) -> np.ndarray:
 
     A token without pixels (a picture smaller than the grid) counts as in none.
     """
-    columns = segments.count + 1
-    index = token_of_pixels(*segments.labels.shape, grid) * columns + segments.labels
-    pixels = np.bincount(index.ravel(), minlength=grid.tokens * columns).reshape(grid.tokens, columns)
-    pixels = pixels.astype(np.float32)
+    return _membership(_runs(segments.labels, grid), segments.count, grid)
+
+
+def _membership(runs: Runs, count: int, grid: Grid) -> np.ndarray:
+    columns = count + 1
+    pixels = np.bincount(runs.token * columns + runs.label, runs.length, grid.tokens * columns)
+    pixels = pixels.reshape(grid.tokens, columns).astype(np.float32)
     pixels[:, 0] += pixels.sum(1) == 0
     return pixels / pixels.sum(1, keepdims=True)
 
@@ -105,10 +136,9 @@ def describe(segments: SegmentMap, frames: np.ndarray, grid: Grid) -> torch.Tens
         ValueError: labels and frames of different length, or one that the grid does not divide.
     """
     if len(frames) != len(segments.labels) or len(frames) % grid.t:
-        raise ValueError(
-            f"{len(segments.labels)} label frames, {len(frames)} frames, {grid.t} tokens in time"
-        )
-    member = membership(segments, grid)
+        raise ValueError(f"{len(segments.labels)} label frames, {len(frames)} frames, {grid.t} tokens in time")
+    runs = _runs(segments.labels, grid)
+    member = _membership(runs, segments.count, grid)
     own = member.argmax(1)
     present = own > 0
     # Row 0 of these tables stands for "none".
@@ -116,7 +146,7 @@ def describe(segments: SegmentMap, frames: np.ndarray, grid: Grid) -> torch.Tens
     affinity = np.zeros_like(quality)
     if segments.affinity is not None:
         affinity[1:] = segments.affinity
-    log_area, dx, dy, centre_distance = _places(segments, own, grid)
+    log_area, dx, dy, centre_distance = _places(runs, segments.labels.shape, segments.count, own, grid)
     small = shrink(frames, grid.h * CELL, grid.w * CELL)
     texture, gradient, motion = _pixels(small, grid)
     entropy = (member * np.log2(1 / np.maximum(member, 1e-12))).sum(1) / 2
@@ -130,7 +160,7 @@ def describe(segments: SegmentMap, frames: np.ndarray, grid: Grid) -> torch.Tens
         "dy": dy * present,
         "centre_distance": centre_distance * present,
         "quality": quality[own],
-        "boundary": _boundary(segments.labels, grid),
+        "boundary": _boundary(segments.labels, runs, grid),
         "count": np.minimum((member[:, 1:] > 0).sum(1) / 4, 1),
         "contrast": _contrast(segments, small, grid)[own] * present,
         "texture": texture,
@@ -142,24 +172,19 @@ def describe(segments: SegmentMap, frames: np.ndarray, grid: Grid) -> torch.Tens
     return torch.from_numpy(np.stack([values[name] for name in DESCRIPTORS], 1).astype(np.float32))
 
 
-def _places(segments: SegmentMap, own: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
+def _places(runs: Runs, shape: tuple[int, ...], count: int, own: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
     """log_area, dx, dy, centre_distance of each token's own segment, each (N,); undefined where it has none."""
-    frames, height, width = segments.labels.shape
-    columns = segments.count + 1
-    # One bin per segment and row of tokens in time; column sums are enough for the centroids.
-    slab = np.arange(frames) * grid.t // frames
-    bins = (slab[:, None, None] * columns + segments.labels).ravel()
-    x = np.broadcast_to((np.arange(width) + 0.5) / width, segments.labels.shape).ravel()
-    y = np.broadcast_to(((np.arange(height) + 0.5) / height)[:, None], segments.labels.shape).ravel()
-    pixels = np.bincount(bins, minlength=grid.t * columns).reshape(grid.t, columns)
-    cx, cy = (
-        np.bincount(bins, v, grid.t * columns).reshape(grid.t, columns) / np.maximum(pixels, 1)
-        for v in (x, y)
-    )
+    frames, height, width = shape
+    columns = count + 1
+    # One bin per segment and row of tokens in time.
+    bins = (runs.t * grid.t // frames) * columns + runs.label
+    sums = (runs.length, runs.length * (runs.x + runs.length / 2), runs.length * (runs.y + 0.5))
+    pixels, x, y = (np.bincount(bins, values, grid.t * columns).reshape(grid.t, columns) for values in sums)
     t, row, column = np.unravel_index(np.arange(grid.tokens), grid)
-    cx, cy = cx[t, own], cy[t, own]
+    inside = np.maximum(pixels, 1)
+    cx, cy = (x / inside / width)[t, own], (y / inside / height)[t, own]
     cells = grid.h * grid.w
-    area = pixels.sum(0)[own] / segments.labels.size * cells
+    area = pixels.sum(0)[own] / (frames * height * width) * cells
     return (
         np.log1p(area) / np.log1p(cells),
         cx - (column + 0.5) / grid.w,
@@ -168,19 +193,16 @@ def _places(segments: SegmentMap, own: np.ndarray, grid: Grid) -> tuple[np.ndarr
     )
 
 
-def _boundary(labels: np.ndarray, grid: Grid) -> np.ndarray:
+def _boundary(labels: np.ndarray, runs: Runs, grid: Grid) -> np.ndarray:
     """Length of the segment borders inside each token over two token sides, at most 1: (N,)."""
     frames, height, width = labels.shape
-    halves = np.zeros(labels.shape, dtype=np.uint8)
     # A border belongs half to either pixel, so that mirrored labels give mirrored values.
-    for axis in (1, 2):
-        front = (slice(None),) * axis + (slice(0, -1),)
-        back = (slice(None),) * axis + (slice(1, None),)
-        differs = labels[front] != labels[back]
-        halves[front] += differs
-        halves[back] += differs
-    on = np.nonzero(halves)
-    length = np.bincount(token_of_pixels(*labels.shape, grid)[on], halves[on] / 2, grid.tokens)
+    right = np.flatnonzero((runs.x[1:] > 0) & (runs.label[1:] != runs.label[:-1])) + 1
+    above = np.flatnonzero(labels[:, 1:] != labels[:, :-1])
+    row, x = np.divmod(above, width)
+    t, y = np.divmod(row, height - 1) if height > 1 else (row, row)
+    tokens = (runs.token[right - 1], runs.token[right], *(_token(t, y + k, x, labels.shape, grid) for k in (0, 1)))
+    length = sum(np.bincount(ids, minlength=grid.tokens) for ids in tokens) / 2
     side = np.sqrt(height * width / (grid.h * grid.w)) * frames / grid.t
     return np.minimum(length / side / 2, 1)
 
@@ -196,7 +218,7 @@ def _contrast(segments: SegmentMap, small: np.ndarray, grid: Grid) -> np.ndarray
 
 def _pixels(small: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """texture, gradient and motion of each token, each (N,), from frames (T, h * CELL, w * CELL, 3) uint8."""
-    luma = small @ (np.array([0.299, 0.587, 0.114]) / 255)
+    luma = small.astype(np.float32) @ np.array([0.299 / 255, 0.587 / 255, 0.114 / 255], dtype=np.float32)
     slope = np.zeros_like(luma)
     slope[:, :, 1:-1] += (luma[:, :, 2:] - luma[:, :, :-2]) ** 2 / 4
     slope[:, 1:-1] += (luma[:, 2:] - luma[:, :-2]) ** 2 / 4

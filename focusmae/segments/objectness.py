@@ -14,7 +14,7 @@ HALF_CONTRAST = 15.0  # Lab distance at which the contrast cue is one half
 RING = 1 / 64  # how far from a region its surround is looked at, in sides of the picture
 
 
-def objectness(labels: np.ndarray, lab: np.ndarray) -> np.ndarray:
+def objectness(labels: np.ndarray, lab: np.ndarray, n: int | None = None) -> np.ndarray:
     """Quality of every id 1..n: (n,) float32 in [0, 1], the most object-like region of the input near 1.
 
     q = off_border * central^(1/2) * (compact * contrast)^(1/4), divided by the largest q of the input (by 0.1
@@ -23,13 +23,14 @@ def objectness(labels: np.ndarray, lab: np.ndarray) -> np.ndarray:
 
     Args:
         labels: (T, H, W) int, ids 1..n, 0 = none.   lab: (T, H, W, 3) float, CIE Lab.
+        n: number of ids, by default the largest in ``labels``; an id without pixels has quality 0.
     """
-    cue = cues(labels, lab)
+    cue = cues(labels, lab, int(labels.max()) if n is None else n)
     q = cue["off_border"] * np.sqrt(cue["central"]) * (cue["compact"] * cue["contrast"]) ** 0.25
     return (q / max(q.max(initial=0.0), 0.1)).astype(np.float32)
 
 
-def cues(labels: np.ndarray, lab: np.ndarray) -> dict[str, np.ndarray]:
+def cues(labels: np.ndarray, lab: np.ndarray, n: int) -> dict[str, np.ndarray]:
     """The four cues of every id 1..n, each (n,) float64 in [0, 1]; arguments as in ``objectness``.
 
     off_border: exp(-1.5 b), b = length shared with the picture's sides / square root of the area.
@@ -41,7 +42,6 @@ def cues(labels: np.ndarray, lab: np.ndarray) -> dict[str, np.ndarray]:
     it, and averaged over the frames by area.
     """
     frames, height, width = labels.shape
-    n = int(labels.max())
     bins = (np.arange(frames)[:, None, None] * (n + 1) + labels).ravel()
 
     def per_frame(values: np.ndarray | None = None) -> np.ndarray:

@@ -5,8 +5,7 @@ Every function takes labels (T, H, W) int with ids 0..n, works on all regions to
 """
 
 import numpy as np
-import torch
-from skimage.color import rgb2lab
+from skimage.color.colorconv import xyz_from_rgb
 
 
 def shrink(frames: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -19,14 +18,34 @@ def shrink(frames: np.ndarray, height: int, width: int) -> np.ndarray:
         frames = ((rows[:, :, ::2] + rows[:, :, 1::2] + 2) >> 2).astype(np.uint8)
     if frames.shape[1:3] == (height, width):
         return frames
-    planes = torch.from_numpy(frames.astype(np.float32)).permute(0, 3, 1, 2)
-    small = torch.nn.functional.adaptive_avg_pool2d(planes, (height, width))
-    return small.round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    # Averaging is linear and separable: two dense products, the second with R, G and B side by side.
+    rows, columns = _averaging(frames.shape[1], height), np.kron(_averaging(frames.shape[2], width), np.eye(3))
+    small = rows @ frames.reshape(*frames.shape[:2], -1).astype(np.float32)
+    small = small.reshape(-1, small.shape[-1]) @ columns.T.astype(np.float32)
+    return np.rint(small).astype(np.uint8).reshape(len(frames), height, width, 3)
+
+
+def _averaging(before: int, after: int) -> np.ndarray:
+    """(after, before) float32: every new pixel is the mean of the old ones that it touches."""
+    first = np.arange(after) * before // after
+    last = -(-np.arange(1, after + 1) * before // after)
+    old = np.arange(before)
+    touched = (old >= first[:, None]) & (old < last[:, None])
+    return (touched / touched.sum(1, keepdims=True)).astype(np.float32)
 
 
 def to_lab(frames: np.ndarray) -> np.ndarray:
-    """RGB uint8 (..., 3) to CIE Lab float32 (..., 3): L in [0, 100], a and b about [-100, 100]."""
-    return rgb2lab(frames).astype(np.float32)
+    """RGB uint8 (..., 3) to CIE Lab float32 (..., 3): L in [0, 100], a and b about [-100, 100]; sRGB, D65."""
+    xyz = _LINEAR[frames] @ _WHITE_XYZ
+    # CIE 1976; the straight line near black meets the cube root at 0.008856.
+    root = np.where(xyz > 0.008856, np.cbrt(xyz), np.float32(7.787) * xyz + np.float32(16 / 116))
+    return root @ _TO_LAB - np.array([16, 0, 0], dtype=np.float32)
+
+
+_LEVELS = np.arange(256) / 255
+_LINEAR = np.where(_LEVELS > 0.04045, ((_LEVELS + 0.055) / 1.055) ** 2.4, _LEVELS / 12.92).astype(np.float32)
+_WHITE_XYZ = (xyz_from_rgb / np.array([[0.95047], [1.0], [1.08883]])).T.astype(np.float32)
+_TO_LAB = np.array([[0, 500, 0], [116, -500, 200], [0, 0, -200]], dtype=np.float32)
 
 
 def sample(labels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -57,18 +76,21 @@ def ring_contrast(labels: np.ndarray, lab: np.ndarray, n: int, reach: int) -> np
     """
     weight = np.zeros(n + 1)
     ring = np.zeros((n + 1, 3))
+    flat, colours = labels.ravel(), lab.reshape(-1, 3)
+    places = np.arange(labels.size).reshape(labels.shape)
     for axis in (1, 2):
         if labels.shape[axis] <= reach:
             continue
-        stop = labels.shape[axis] - reach
-        first, second = np.arange(stop), np.arange(reach, labels.shape[axis])
-        a, b = labels.take(first, axis), labels.take(second, axis)
-        differs = a != b
-        a, b = a[differs], b[differs]
-        colour_a, colour_b = lab.take(first, axis)[differs], lab.take(second, axis)[differs]
+        front = (slice(None),) * axis + (slice(0, -reach),)
+        back = (slice(None),) * axis + (slice(reach, None),)
+        differs = labels[front] != labels[back]
+        # Positions in the flat arrays: gathering what differs is several times faster than masking everything.
+        first = places[front][differs]
+        second = first + reach * (labels.shape[2] if axis == 1 else 1)
+        a, b = flat[first], flat[second]
         weight += np.bincount(a, minlength=n + 1) + np.bincount(b, minlength=n + 1)
         for c in range(3):
-            ring[:, c] += np.bincount(a, colour_b[:, c], n + 1) + np.bincount(b, colour_a[:, c], n + 1)
+            ring[:, c] += np.bincount(a, colours[second, c], n + 1) + np.bincount(b, colours[first, c], n + 1)
     ring /= np.maximum(weight, 1)[:, None]
     distance = np.linalg.norm(region_means(labels, lab, n) - ring, axis=1)
     return np.where(weight > 0, distance, 0.0)

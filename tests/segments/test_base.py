@@ -1,13 +1,33 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from focusmae.errors import SettingsError
+from focusmae import hub
+from focusmae.errors import SettingsError, WeightsError
 from focusmae.segments.base import SEGMENTERS, SegmentMap, load_segmenter
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)
-def test_every_registered_segmenter_loads_and_has_a_name(name):
-    assert load_segmenter(name).name in SEGMENTERS
+def test_every_registered_segmenter_loads_or_says_what_to_fetch(name, monkeypatch):
+    monkeypatch.setattr(hub, "here", lambda weights: False)
+    monkeypatch.setattr(hub, "fetch", refuse)
+    if name in ("auto", "superpixels"):
+        assert load_segmenter(name).name in SEGMENTERS
+    else:
+        with pytest.raises(WeightsError, match=name):
+            load_segmenter(name)
+
+
+def refuse(weights, progress=None):
+    raise WeightsError(f"{weights.name} is not here.")
+
+
+def test_the_registry_loads_no_network_library():
+    """The page reads the names of the sources before it has torch."""
+    code = "import sys, focusmae.segments.base; print(sorted({'torch', 'transformers', 'skimage'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_a_wrong_name_answers_with_the_names_that_exist():

@@ -3,10 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from skimage import data
+from skimage.color import rgb2lab
 from skimage.measure import label as connected
 
 from focusmae.segments.merging import merge
-from focusmae.segments.regions import region_means, ring_contrast, shrink
+from focusmae.segments.regions import region_means, ring_contrast, shrink, to_lab
 from focusmae.segments.superpixels import CRUMB, LIMIT, Superpixels
 
 
@@ -135,4 +136,14 @@ def test_shrinking_averages():
     frames = np.random.default_rng(2).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
     expected = frames.reshape(2, 12, 4, 12, 4, 3).mean((2, 4))
     assert np.abs(shrink(frames, 12, 12) - expected).max() <= 1.01
-    assert shrink(frames, 48, 48) is frames and shrink(frames, 17, 17).shape == (2, 17, 17, 3)
+    assert shrink(frames, 48, 48) is frames
+    # 45 does not divide 48: a new pixel is the mean of the old ones that it touches.
+    spans = [range(n * 48 // 45, -(-(n + 1) * 48 // 45)) for n in range(45)]
+    expected = [[frames[:, rows][:, :, columns].mean((1, 2)) for columns in spans] for rows in spans]
+    assert np.abs(shrink(frames, 45, 45) - np.array(expected).transpose(2, 0, 1, 3)).max() <= 0.51
+
+
+def test_lab_is_that_of_scikit_image():
+    levels = np.linspace(0, 255, 12).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), -1)
+    assert np.abs(to_lab(colours) - rgb2lab(colours)).max() < 1e-3 and to_lab(colours).dtype == np.float32
