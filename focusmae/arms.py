@@ -1,5 +1,6 @@
 """The arms of a comparison: one per strategy, through the same networks in one batch, judged by the same measures."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,7 +24,9 @@ class Arm:
     """One strategy's outcome. Pictures are float32 (T, 224, 224, 3) in [0, 1].
 
     visible (K,) int64; picture: the decoder's own; pasted: with the visible tokens put back; token_error (N,): mean
-    squared error of the decoder's picture at hidden tokens, 0 at visible ones; prediction: top five.
+    squared error of the decoder's picture at hidden tokens, 0 at visible ones; prediction: top five. Where the decoder
+    predicts pixels normalised within each patch (``normalised``), ``picture_true`` is its picture with every patch's
+    true mean and contrast, to look at; every measure is of ``picture``, which holds only what the decoder knew.
     """
 
     visible: np.ndarray
@@ -32,6 +35,8 @@ class Arm:
     token_error: np.ndarray
     prediction: list[dict]
     metrics: dict[str, float]
+    normalised: bool = False
+    picture_true: np.ndarray | None = None
 
 
 class Outcome(NamedTuple):
@@ -73,9 +78,12 @@ def draw_all(
     return visible, torch.cat([draw(prepared, models, name, keep, seed, grid) for name in strategies])
 
 
-def reconstruct(prepared: Prepared, models: Models, visible: torch.Tensor) -> torch.Tensor:
+def reconstruct(
+    prepared: Prepared, models: Models, visible: torch.Tensor, true_statistics: bool = False
+) -> torch.Tensor:
     """The decoder's pictures (A, 3, T, H, W) on the CPU for visible (A, K)."""
-    return torch.cat(list(_batched(prepared, visible, models.autoencoder.reconstruct)))
+    network = functools.partial(models.autoencoder.reconstruct, true_statistics=true_statistics)
+    return torch.cat(list(_batched(prepared, visible, network)))
 
 
 def predict(prepared: Prepared, models: Models, visible: torch.Tensor) -> torch.Tensor:

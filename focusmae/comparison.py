@@ -26,12 +26,14 @@ from focusmae.arms import (
     predict,
     readable,
     reconstruct,
+    to_frames,
     top_labels,
 )
 from focusmae.errors import SettingsError
 from focusmae.masking import Grid, inclusion_probability
 from focusmae.media import Media, View, open_media, write_mp4, write_png
-from focusmae.prepared import Cache, Models, Prepared, load_models, pixels_of, prepare, segment
+from focusmae.prepared import Cache, Models, Prepared, load_models, pixels_of, prepare
+from focusmae.segmenting import segment_steps
 from focusmae.segments.base import SegmentMap
 from focusmae.segments.descriptors import EXPERTS
 from focusmae.settings import Settings
@@ -181,6 +183,7 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
 
     yield Progress("reconstruction", 0.6)
     pictures = reconstruct(first, models, visible)
+    true = reconstruct(first, models, visible, true_statistics=True) if models.autoencoder.norm_targets else None
     lap("reconstruction")
 
     yield Progress("prediction", 0.8)
@@ -190,6 +193,8 @@ def compare_steps(source, settings: Settings, cache: Cache | None = None) -> Ite
     for number, name in enumerate(settings.strategies):
         outcome = Outcome(visible[number], pictures[number], said[:, number].mean(0))
         result.arms[name] = make_arm(first, outcome, unseen, models.classifier.labels)
+        if true is not None:
+            result.arms[name].normalised, result.arms[name].picture_true = True, to_frames(true[number : number + 1])
     lap("prediction")
 
     if settings.seeds > 1:
@@ -219,12 +224,12 @@ def _prepare_steps(
 ) -> Iterator[Progress | Prepared]:
     """Views, segments and scores, from the cache where this input was seen before."""
     hashes = tuple(row["sha256"] for row in models.weights())
-    window = (settings.clips, settings.crops, settings.start, settings.seconds)
-    about = (media.sha256, settings.segmenter, settings.text, window, hashes)
-    keys = [(*about, number) for number in range(_view_count(media, settings))]
-    found = [cache.get(key) for key in keys]
-    if all(found):
-        yield from found
+    window = (media.sha256, settings.clips, settings.crops, settings.start, settings.seconds)
+    source = (settings.segmenter, settings.checkpoint, settings.clicks, settings.text)
+    keys = [(window, source, hashes, number) for number in range(_view_count(media, settings))]
+    known = [cache.prepared.get(key) for key in keys]
+    if all(known):
+        yield from known
         return
     views = media.views(settings.clips, settings.crops, start=settings.start, seconds=settings.seconds)
     lap("reading")
@@ -232,13 +237,18 @@ def _prepare_steps(
         share = 0.1 + 0.4 * number / len(views)
         yield Progress("segments", share)
         pixels = pixels_of(view)
-        segments = segment(view, settings.segmenter, settings.text)
+        segmenting = segment_steps(view, settings, cache.segments, (window, number))
+        while True:
+            try:
+                yield Progress("segments", share + 0.2 * next(segmenting) / len(views))
+            except StopIteration as end:
+                found = end.value
+                break
         lap("segments")
         yield Progress("scores", share + 0.2 / len(views))
-        prepared = prepare(view, pixels, segments, models)
+        prepared = prepare(view, pixels, found, models)
         lap("scores")
-        cache.put((*about, number), prepared)
-        yield prepared
+        yield cache.prepared.put(keys[number], prepared)
 
 
 def _view_count(media: Media, settings: Settings) -> int:
@@ -296,7 +306,7 @@ def _describe(media: Media, settings: Settings, first: Prepared, models: Models,
         heldout=unseen.numpy(),
         full=[],
         classes=[readable(label) for label in models.classifier.labels],
-        weights=models.weights(),
+        weights=[*models.weights(), *first.found.weights],
         warnings=_warnings(media, settings, first, models, unseen),
     )
 
@@ -314,8 +324,7 @@ def _warnings(media: Media, settings: Settings, first: Prepared, models: Models,
         notes.append(f"The clip has {media.frames} frames; some are repeated to make 16.")
     if first.segments.count <= 1:
         notes.append("The segmenter found no separate regions, so segments say nothing about importance here.")
-    if settings.text:
-        notes.append("The text has no effect: the segmenter in use does not read.")
+    notes += [*first.found.notes, *models.autoencoder.notes, *models.classifier.notes]
     if models.classifier.encoder.grid(first.pixels) != first.grid:
         notes.append("The classifier's patches differ in size from the autoencoder's: it sees its own draw.")
     if not len(unseen):

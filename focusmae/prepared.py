@@ -46,16 +46,7 @@ class Models(NamedTuple):
 
     def weights(self) -> list[dict]:
         """One entry per file in use: role, name, revision, sha256, licence."""
-        rows = []
-        for role, name in self.names.items():
-            model = getattr(self, role)
-            if hasattr(model, "weights"):
-                rows.append(dict(model.weights))
-                continue
-            entry = hub.find(role, name)
-            about = {"revision": entry.revision, "sha256": hub.sha256(entry.path), "licence": entry.licence}
-            rows.append({"role": role, "name": name, **about})
-        return rows
+        return [model.weights for model in (self.autoencoder, self.classifier, self.scorer) if model.weights]
 
 
 def model_names(models: str, kind: str, autoencoder: str = "", classifier: str = "") -> dict[str, str]:

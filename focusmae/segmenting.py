@@ -12,6 +12,7 @@ from focusmae.errors import SettingsError
 from focusmae.media import View
 from focusmae.segments.base import Segmenter, SegmentMap, load_segmenter
 from focusmae.segments.kept import Kept
+from focusmae.segments.matching import TextSegments
 from focusmae.settings import Settings
 from focusmae.steps import stepwise
 
@@ -72,9 +73,9 @@ def _read(view: View, settings: Settings, found: Found) -> Found:
     reader = load_segmenter(READER, settings.checkpoint if settings.segmenter == READER else None)
     segments = reader.match(view, found.segments, settings.text)
     weights = found.weights if settings.segmenter == READER else (*found.weights, *_weights(reader))
-    flat = segments.affinity is None or not segments.affinity.any()
-    notes = (f"Nothing here fits the text {settings.text[:60]!r}, so it has no effect.",) if flat else ()
-    return Found(segments, weights, notes)
+    if not isinstance(segments, TextSegments):
+        return found._replace(notes=("The text names nothing: write what to look for, as in a dog; grass.",))
+    return Found(segments, weights, tuple(segments.match.notes))
 
 
 def _weights(segmenter: Segmenter) -> tuple[dict, ...]:
