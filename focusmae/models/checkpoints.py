@@ -8,15 +8,16 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from focusmae.errors import WeightsError
+from focusmae.models.assemble import assemble
 from focusmae.models.autoencoder import AutoencoderConfig, MaskedAutoencoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.encoder import EncoderConfig
 from focusmae.models.scorer import MoEScorer, ScorerConfig
+from focusmae.models.tensors import Tensors, read_tensors
 
 
 def save_model(model: nn.Module, path: Path, **about: str) -> None:
@@ -34,23 +35,15 @@ def load_model(path: Path, kind: str) -> nn.Module:
 
     Raises WeightsError, in one sentence, if the file is missing, damaged, of another kind, or does not fit.
     """
-    if not path.is_file():
-        raise WeightsError(f"There is no weights file {path.name}; the shipped ones are in assets/weights.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} is damaged or not a safetensors file; fetch or train it again.") from error
-    if metadata.get("kind") != kind:
-        found = metadata.get("kind", "something else")
-        raise WeightsError(f"{path.name} holds {found} weights where {kind} weights are needed.")
-    try:
-        model = _build(kind, json.loads(metadata["config"]))
-        model.load_state_dict(tensors, strict=True)
-    except (RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
-        raise WeightsError(f"{path.name} does not fit the model that it describes; fetch or train it again.") from error
-    return model.eval().requires_grad_(False)
+    return own_model(read_tensors(path), path.name, kind)
+
+
+def own_model(tensors: Tensors, name: str, kind: str) -> nn.Module:
+    """The model of a file of ours that is read already. Raises WeightsError as :func:`load_model` does."""
+    found = tensors.metadata.get("kind", "something else")
+    if found != kind:
+        raise WeightsError(f"{name} holds {found} weights where {kind} weights are needed.")
+    return assemble(lambda: _build(kind, json.loads(tensors.metadata["config"])), tensors.values, name)
 
 
 def _describe(model: nn.Module) -> tuple[str, dict]:
@@ -66,11 +59,15 @@ def _describe(model: nn.Module) -> tuple[str, dict]:
 
 def _build(kind: str, config: dict) -> nn.Module:
     if kind == "autoencoder":
-        return MaskedAutoencoder(AutoencoderConfig(**{**config, "encoder": EncoderConfig(**config["encoder"])}))
+        return MaskedAutoencoder(AutoencoderConfig(**{**config, "encoder": _encoder(config["encoder"])}))
     if kind == "classifier":
         labels = config.pop("labels")
-        return TokenClassifier(EncoderConfig(**config), labels)
+        return TokenClassifier(_encoder(config), labels)
     return MoEScorer(ScorerConfig(**config))
+
+
+def _encoder(config: dict) -> EncoderConfig:
+    return EncoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
 
 
 def parameters(model: nn.Module) -> int:

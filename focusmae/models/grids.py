@@ -1,7 +1,9 @@
-"""Scores made on one grid of tokens, for a network that has another: ViT-H's patches are 14 px, the scorer's 16."""
+"""From one grid of tokens to another: scores and draws on 14 x 14 serve a network that cuts pictures into 16 x 16.
+
+A token of the new grid stands for the area it covers, so it gets the mean over that area of the old one.
+"""
 
 import torch
-import torch.nn.functional as F
 
 from focusmae.masking import Grid
 
@@ -11,9 +13,32 @@ def scorer_grid(pixels: torch.Tensor) -> Grid:
     return Grid(max(1, pixels.shape[2] // 2), pixels.shape[3] // 16, pixels.shape[4] // 16)
 
 
-def resample_scores(scores: torch.Tensor, given: Grid, wanted: Grid) -> torch.Tensor:
-    """Scores (B, N) of grid ``given`` -> (B, N') of grid ``wanted``, interpolated linearly; the same if they agree."""
-    if given == wanted:
+def resample_scores(scores: torch.Tensor, from_grid: Grid, to_grid: Grid) -> torch.Tensor:
+    """Scores (B, N), or any other values of tokens, on ``from_grid`` -> (B, N') on ``to_grid``, by area."""
+    if from_grid == to_grid:
         return scores
-    fields = scores.float().view(-1, 1, *given)
-    return F.interpolate(fields, size=tuple(wanted), mode="trilinear", align_corners=False).flatten(1)
+    values = scores.view(-1, *from_grid)
+    for axis, (old, new) in enumerate(zip(from_grid, to_grid, strict=True), start=1):
+        values = torch.tensordot(values, _overlap(old, new).to(values), dims=([axis], [1])).movedim(-1, axis)
+    return values.reshape(len(scores), -1)
+
+
+def resample_visible(visible: torch.Tensor, from_grid: Grid, to_grid: Grid) -> torch.Tensor:
+    """Visible tokens (B, K) of one grid -> those (B, K') of another that lie best within them, ascending.
+
+    K' is the same share of the tokens, at least one. Of two equal ones the former in raster order is taken.
+    """
+    if from_grid == to_grid:
+        return visible
+    seen = torch.zeros(len(visible), from_grid.tokens, device=visible.device).scatter_(1, visible, 1.0)
+    count = max(1, round(visible.shape[1] * to_grid.tokens / from_grid.tokens))
+    order = resample_scores(seen, from_grid, to_grid).round(decimals=4).argsort(dim=1, descending=True, stable=True)
+    return order[:, :count].sort(1).values
+
+
+def _overlap(old: int, new: int) -> torch.Tensor:
+    """(new, old): the share of each new cell that lies in each old one; rows sum to 1."""
+    edges = torch.arange(new + 1, dtype=torch.float64) * old / new
+    cells = torch.arange(old, dtype=torch.float64)
+    shared = torch.minimum(edges[1:, None], cells + 1) - torch.maximum(edges[:-1, None], cells)
+    return shared.clamp_min(0) * new / old

@@ -10,6 +10,8 @@ import torch
 from focusmae.errors import SettingsError
 from focusmae.masking import Grid
 
+SIDE = 224  # pixels per side of the pictures that nearly all weights were trained on
+
 
 def grid_for(frames: int, height: int, width: int, tubelet: int, patch: int) -> Grid:
     """Tokens per axis for ``frames`` x ``height`` x ``width`` pixels; a single frame counts as one whole tubelet.

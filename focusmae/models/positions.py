@@ -1,4 +1,7 @@
-"""The fixed position tables. MAE's and VideoMAE's are both called "sin-cos" and differ in layout: never mix them up.
+"""The position tables. MAE's and VideoMAE's are both called "sin-cos" and differ in layout: never mix them up.
+
+No setting chooses between them: a checkpoint that brings a table is used with that table, whatever is in it (MAE's
+files all do, and fine-tuning changes it); one that brings none and cuts clips into tubelets has VideoMAE's.
 
 * ``mae_table``: 2-D; the first half of the channels encodes x, the second y; within a half [sin | cos] side by side.
   (He et al. 2022; facebookresearch/mae, ``get_2d_sincos_pos_embed``.)
@@ -9,8 +12,11 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from focusmae.masking import Grid
+
+GIVEN, NONE = "given", "none"
 
 
 def _angles(positions: np.ndarray, count: int) -> np.ndarray:
@@ -45,3 +51,34 @@ def space_time_table(width: int, grid: Grid) -> torch.Tensor:
 
 
 TABLES = {"mae": mae_table, "videomae": videomae_table, "space-time": space_time_table}
+
+
+class Positions(nn.Module):
+    """The positions of an encoder or a decoder: grid -> (N, width).
+
+    ``kind`` names a table of TABLES, computed once per grid, or is NONE, or GIVEN: then the checkpoint's own table, (1,
+    prefix + N, width), is a part of the weights and fits ``grid`` alone (Encoder.grid sees to it). ``prefix`` rows of
+    it belong to the class and register tokens, which a computed table leaves where they are.
+    """
+
+    def __init__(self, kind: str, width: int, grid: Grid | None = None, prefix: int = 0):
+        super().__init__()
+        self.kind, self.width, self.prefix = kind, width, prefix
+        if kind == GIVEN:
+            self.table = nn.Parameter(torch.zeros(1, prefix + grid.tokens, width), requires_grad=False)
+        self._computed: dict[tuple, torch.Tensor] = {}
+
+    def forward(self, grid: Grid, like: torch.Tensor | None = None) -> torch.Tensor:
+        """(N, width) on the device of ``like``."""
+        if self.kind == GIVEN:
+            return self.table[0, self.prefix :]
+        key = (grid, None if like is None else like.device)
+        if key not in self._computed:
+            none = self.kind == NONE  # as in a few of timm's ViTs
+            table = torch.zeros(grid.tokens, self.width) if none else TABLES[self.kind](self.width, grid)
+            self._computed[key] = table if like is None else table.to(like.device)
+        return self._computed[key]
+
+    def first(self) -> torch.Tensor | float:
+        """What is added to class and register tokens: (1, prefix, width), or 0 where the table has no rows for them."""
+        return self.table[:, : self.prefix] if self.kind == GIVEN and self.prefix else 0.0
