@@ -72,7 +72,21 @@ class Segmenter(Protocol):
     def __call__(self, view: View, text: str | None = None) -> SegmentMap: ...
 
 
-def _superpixels(checkpoint: str | None) -> Segmenter:
+Progress = Callable[[int, int], None] | None
+"""Is told bytes done and bytes in all while weights are fetched; what it raises stops the download."""
+Factory = Callable[[str | None, Progress], Segmenter]
+
+
+def _auto(checkpoint: str | None, progress: Progress = None) -> Segmenter:
+    # SAM takes a GPU a fraction of a second, and a CPU long enough that it has to be asked for.
+    from focusmae import device, hub
+
+    if device.setup().type == "cuda" and hub.here(hub.find("segmenter", ON_A_GPU)):
+        return SEGMENTERS[ON_A_GPU](checkpoint, progress)
+    return _superpixels(checkpoint, progress)
+
+
+def _superpixels(checkpoint: str | None, progress: Progress = None) -> Segmenter:
     if checkpoint is not None:
         raise SettingsError("The segmenter superpixels has no weights; leave out the checkpoint.")
     from focusmae.segments.superpixels import Superpixels
@@ -80,21 +94,44 @@ def _superpixels(checkpoint: str | None) -> Segmenter:
     return Superpixels()
 
 
-SEGMENTERS: dict[str, Callable[[str | None], Segmenter]] = {
-    "auto": _superpixels,
+def _sam(name: str) -> Factory:
+    def load(checkpoint: str | None, progress: Progress = None) -> Segmenter:
+        from focusmae.segments.sam import load_sam
+
+        return load_sam(name, checkpoint, progress)
+
+    return load
+
+
+def _groupvit(checkpoint: str | None, progress: Progress = None) -> Segmenter:
+    from focusmae.segments.groupvit_load import load_groupvit
+
+    return load_groupvit(checkpoint, progress)
+
+
+ON_A_GPU = "sam-vit-base"
+SEGMENTERS: dict[str, Factory] = {
+    "auto": _auto,
     "superpixels": _superpixels,
+    "sam-vit-base": _sam("sam-vit-base"),
+    "sam-vit-large": _sam("sam-vit-large"),
+    "sam-vit-huge": _sam("sam-vit-huge"),
+    "groupvit": _groupvit,
 }
-"""Name -> factory(checkpoint). "auto" is the best source that this machine runs without a wait."""
+"""Name -> factory(checkpoint, progress). "auto" is the best source that this machine runs without a wait: SAM on a GPU
+where its weights are at hand, superpixels else."""
 
 
-def load_segmenter(name: str = "auto", checkpoint: str | None = None) -> Segmenter:
+def load_segmenter(name: str = "auto", checkpoint: str | None = None, progress: Progress = None) -> Segmenter:
     """The segmenter of that name, ready to use.
 
     Args:
-        name: a key of SEGMENTERS.   checkpoint: path of its weights, for the sources that have any.
+        name: a key of SEGMENTERS.   checkpoint: path of its weights, for the sources that have any; by default they
+        are fetched by name, if they are not here.   progress: see Progress.
     Raises:
         SettingsError: no such name, or a checkpoint for a source without weights.
+        WeightsError: the weights are missing, damaged or another model's, or cannot be fetched.
     """
     if name not in SEGMENTERS:
         raise SettingsError(f"There is no segmenter {name!r}; choose one of: {', '.join(SEGMENTERS)}.")
-    return SEGMENTERS[name](checkpoint)
+    return SEGMENTERS[name](checkpoint, progress)
