@@ -1,76 +1,113 @@
-// Markup: the frame that stays, and the parts that are written anew for each result.
-
-const language = (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
-
-function say(key, values = {}) {
-  const text = WORDS[language][key] ?? WORDS.en[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-}
-
-function esc(text) {
-  const marks = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-  return String(text).replace(/[&<>"']/g, (mark) => marks[mark]);
-}
+// Markup of the frame that stays while results come and go.
 
 const ARM_CLASSES = ["fm-a", "fm-b"];
 const PANES = ["sees", "imagines", "errs"];
 
+const MARKS = `<svg class="fm-marks" preserveAspectRatio="none" aria-hidden="true">${
+  ["raised", "lowered", "hovered"].map((kind) => `<path class="fm-rim fm-${kind}"/><path class="fm-line fm-${kind}"/>`).join("")}</svg>`;
+
 function pane(row, column, extra = "") {
-  return `<div class="fm-pane ${column === 0 ? "fm-all" : ""}" data-pane="${row}:${column}">
-    <canvas role="img" aria-label=""></canvas><div class="fm-cursor" hidden></div>${extra}</div>`;
+  return `<div class="fm-pane ${column === 0 ? "fm-all" : ""}" data-pane="${row}:${column}" tabindex="0" role="application"
+    aria-describedby="fm-keys"><canvas aria-hidden="true"></canvas>${MARKS}<div class="fm-badges"></div>
+    <div class="fm-cursor" hidden></div>${extra}</div>`;
 }
 
-function pill(action, key, help, pressed) {
+// One of a group of choices, or a switch of its own.
+function pill(action, key, pressed = false, help = key + "_help") {
   return `<button type="button" class="fm-pill" data-action="${action}" aria-pressed="${pressed}"
     title="${esc(say(help))}">${esc(say(key))}</button>`;
 }
+
+const group = (name, pills, label, hidden = "", caption = "") =>
+  `<div class="fm-switch" data-part="${name}" role="group" aria-label="${esc(say(label))}" ${hidden}>${caption}${pills.join("")}</div>`;
 
 function rowHead(key, extra = "") {
   return `<div class="fm-row"><b>${esc(say(key))}</b><span>${esc(say(key + "_note"))}</span>${extra}</div>`;
 }
 
+function tools() {
+  const zoom = (action, mark) => `<button type="button" class="fm-tool" data-action="${action}" title="${esc(say(action))}"
+    aria-label="${esc(say(action))}">${mark}</button>`;
+  return `<div class="fm-tools">
+    <button type="button" class="fm-fold" data-action="fold" aria-expanded="false">${esc(say("show_all"))}</button>
+    <button type="button" class="fm-tool fm-wide" data-action="swipe" title="${esc(say("swipe_help"))}" disabled>${esc(say("swipe"))}</button>
+    <span class="fm-zoom" role="group" aria-label="${esc(say("zoom"))}">${zoom("zoom_out", "−")}<button type="button"
+      class="fm-tool fm-level" data-action="zoom_reset" data-part="level" title="${esc(say("zoom_reset"))}">1 ×</button>${zoom("zoom_in", "+")}</span>
+  </div>`;
+}
+
+function film(place) {
+  return `<div class="fm-film" data-part="film${place}" hidden>
+    <button type="button" class="fm-play" data-action="play" aria-pressed="false"></button>
+    <div class="fm-strip"><canvas aria-hidden="true"></canvas><div class="fm-now"></div>
+      <input type="range" min="0" step="1" value="0" data-part="scrub${place}" aria-label="${esc(say("frames_label"))}"></div>
+    <span class="fm-count" data-part="count${place}"></span>
+  </div>`;
+}
+
+function segmentPanel() {
+  return `<div class="fm-focus" data-part="focus" hidden>
+    <h2>${esc(say("important"))}<button type="button" class="fm-link" data-action="reset_focus" hidden>${esc(say("reset_focus"))}</button></h2>
+    <p data-part="segment-about"></p>
+    <ul data-part="segment-list"></ul>
+    <label class="fm-strength"><span>${esc(say("strength"))}</span><input type="range" min="0.5" max="8" step="0.5" data-part="strength">
+      <output data-part="strength-value"></output></label>
+  </div>`;
+}
+
+function swipeMarkup() {
+  const choice = (side) => `<select data-part="swipe-${side}" aria-label="${esc(say("swipe_" + side))}"></select>`;
+  return `<dialog class="fm-swipe" data-part="swipe" aria-label="${esc(say("swipe_help"))}">
+    <div class="fm-swipe-head">${choice("left")}${choice("right")}
+      <button type="button" class="fm-tool fm-close" data-action="close_swipe" title="${esc(say("close"))}" aria-label="${esc(say("close"))}">×</button></div>
+    <div class="fm-stage" data-part="stage"><canvas aria-hidden="true"></canvas><div class="fm-cursor" hidden></div>
+      <div class="fm-divider" data-part="divider" role="slider" tabindex="0" autofocus aria-label="${esc(say("swipe_divider"))}"
+        aria-valuemin="0" aria-valuemax="100" aria-valuenow="50"></div></div>
+    ${film("-swipe")}
+  </dialog>`;
+}
+
 function frameMarkup() {
   const overlays = {
-    sees: `<div class="fm-pills"><button type="button" class="fm-pill" data-action="outlines" aria-pressed="true"
-      title="${esc(say("outlines_help"))}" hidden></button></div>`,
+    sees: `<div class="fm-pills" data-part="first" hidden><button type="button" class="fm-pill" data-action="outlines"
+      aria-pressed="true" title="${esc(say("outlines_help"))}"></button>${pill("colours", "colours")}</div>`,
     imagines: `<div class="fm-pills"><span class="fm-pill fm-still" data-part="importance" hidden>${esc(say("importance"))}</span></div>`,
-    errs: `<div class="fm-pills" data-part="third" hidden>${pill("experts", "experts", "experts_help", true)}${
-      pill("chance", "chance", "chance_help", false)}</div>`,
+    errs: `<div class="fm-pills" data-part="third" hidden>${pill("experts", "experts", true)}${pill("chance", "chance")}</div>
+      <div class="fm-pills"><span class="fm-pill fm-still" data-part="difference-note" hidden>${esc(say("difference"))}</span></div>`,
   };
   const extras = {
-    sees: "",
-    imagines: `<div class="fm-switch">${pill("pasted", "pasted", "pasted_help", true)}${
-      pill("alone", "alone", "alone_help", false)}</div>`,
-    errs: `<div class="fm-scale" data-part="scale"><i></i><small><span>0</span><span data-part="scale-end"></span></small></div>`,
+    sees: group("mode", [pill("mode:raise", "raise", true), pill("mode:lower", "lower"), pill("mode:off", "off")], "mode", "hidden",
+      `<small>${esc(say("on_click"))}</small>`),
+    imagines: group("paste", [pill("pasted", "pasted", true), pill("alone", "alone")], "imagines")
+      + group("statistics", [pill("truth", "truth")], "truth", "hidden"),
+    errs: group("scales", [pill("scale:common", "common", true), pill("scale:own", "own"), pill("scale:difference", "difference")], "errs")
+      + `<div class="fm-scale" data-part="scale"><span data-part="scale-note" hidden>${esc(say("errs_less"))}</span><i></i><small><span></span><span></span></small></div>`,
+    says: group("combine", [pill("combine:mean", "mean", true), pill("combine:any", "any")], "says", "hidden"),
   };
   const rows = PANES.map((row) => rowHead(row, extras[row]) + pane(row, 0, overlays[row]) + pane(row, 1) + pane(row, 2));
+  const column = (i, word) => `<div class="fm-head ${["fm-all", ...ARM_CLASSES][i]}"><i></i><b data-part="arm-${i}">${esc(say(word))}</b>
+    <small data-part="n-${i}"></small></div>`;
   return `<section class="fm" data-state="empty">
   <div class="fm-middle">
     <h1 data-part="title">${esc(say("title_empty"))}</h1>
     <p class="fm-lead" data-part="lead">${esc(say("lead_empty"))}</p>
-    <div class="fm-status" data-part="status" role="status" aria-live="polite"><span data-part="status-text">${esc(say("ready"))}</span>
-      <div class="fm-bar"><i data-part="bar"></i></div></div>
-    <div class="fm-film" data-part="film" hidden>
-      <button type="button" class="fm-play" data-action="play" aria-pressed="false"></button>
-      <div class="fm-strip"><canvas data-part="strip" aria-hidden="true"></canvas><div class="fm-now" data-part="now"></div>
-        <input type="range" min="0" step="1" value="0" data-part="scrub" aria-label="${esc(say("frames_label"))}"></div>
-      <span class="fm-count" data-part="count"></span>
+    <div class="fm-line-of-work">
+      <div class="fm-status" data-part="status" role="status" aria-live="polite"><span data-part="status-text">${esc(say("ready"))}</span></div>
+      ${tools()}
+      <div class="fm-bar" data-part="progress"><i data-part="bar"></i></div>
     </div>
-    <button type="button" class="fm-fold" data-action="fold" aria-expanded="false">${esc(say("show_all"))}</button>
+    ${film("")}
     <div class="fm-grid">
       <div class="fm-corner"></div>
-      <div class="fm-head fm-all"><i></i><b>${esc(say("everything"))}</b><small data-part="n-0"></small></div>
-      <div class="fm-head fm-a"><i></i><b data-part="arm-1">${esc(say("left"))}</b><small data-part="n-1"></small></div>
-      <div class="fm-head fm-b"><i></i><b data-part="arm-2">${esc(say("right"))}</b><small data-part="n-2"></small></div>
+      ${["everything", "left", "right"].map((word, i) => column(i, word)).join("")}
       ${rows.join("")}
-      ${rowHead("says")}
-      <div class="fm-bars fm-all" data-part="bars-0"></div>
-      <div class="fm-bars fm-a" data-part="bars-1"></div>
-      <div class="fm-bars fm-b" data-part="bars-2"></div>
+      ${rowHead("says", extras.says)}
+      ${[0, 1, 2].map((i) => `<div class="fm-bars ${["fm-all", ...ARM_CLASSES][i]}" data-part="bars-${i}"></div>`).join("")}
     </div>
   </div>
   <aside class="fm-side">
     <div class="fm-verdict" data-part="verdict" hidden></div>
+    ${segmentPanel()}
     <div class="fm-how"><h2>${esc(say("how"))}</h2>
       <p>${esc(say("how_convention"))}</p>
       <p>${esc(say("how_experts"))}</p><ul class="fm-legend" data-part="legend"></ul>
@@ -79,71 +116,9 @@ function frameMarkup() {
     </div>
   </aside>
   <footer class="fm-foot" data-part="foot"></footer>
+  ${swipeMarkup()}
   <div class="fm-card" data-part="card" role="tooltip" hidden></div>
+  <p class="fm-unseen" id="fm-keys">${esc(say("keys"))}</p>
+  <p class="fm-unseen" data-part="live" aria-live="polite"></p>
 </section>`;
-}
-
-function bars(prediction, first) {
-  const rows = prediction.map(({ label, probability }, place) => `<li class="${label === first ? "fm-same" : ""}${place > 2 ? " fm-minor" : ""}">
-    <span>${esc(label)}</span><em>${probability.toFixed(2)}</em><i style="width:${(100 * clamp(probability)).toFixed(1)}%"></i></li>`);
-  return `<ol>${rows.join("")}</ol>`;
-}
-
-const emptyBars = () => `<ol>${"<li><span></span><em></em><i></i></li>".repeat(5)}</ol>`;
-
-// As few digits as tell the arms apart.
-function figures(key, values, better) {
-  if (key === "agreement") return values.map((value) => say(value > 0.5 ? "yes" : "no"));
-  const shown = key === "p_class" ? values : values.map(Math.sqrt);
-  let digits = key === "p_class" ? 2 : 3;
-  while (better !== null && digits < 6 && new Set(shown.map((value) => value.toFixed(digits))).size < shown.length) digits++;
-  return shown.map((value) => value.toFixed(digits));
-}
-
-function verdict(m) {
-  const rows = m.verdict.map(({ key, values, better }) => {
-    const name = say("v_" + key, { label: m.full[0]?.label ?? "" }), note = say("v_" + key + "_note");
-    const judged = better === null ? say("tie") : say("better", { arm: m.arms[better].title });
-    const [a, b] = figures(key, values, better);
-    const right = b === undefined ? "" : ` <span class="fm-to">→</span> <b class="fm-b">${esc(b)}</b>`;
-    return `<li><span class="fm-what">${esc(name)}${note ? `<small>${esc(note)}</small>` : ""}</span>
-      <span class="fm-values"><b class="fm-a">${esc(a)}</b>${right}</span>
-      <span class="fm-judged ${better === null ? "" : ARM_CLASSES[better]}">${esc(judged)}</span></li>`;
-  });
-  return `<h2>${esc(say("verdict", { kind: say("kind_" + m.media) }))}</h2><ul>${rows.join("")}</ul>
-    <p>${esc(say("luck"))}</p>`;
-}
-
-function legend(names) {
-  return names.map((name, i) => `<li><i style="background:${rgb(EXPERT_COLOURS[i])}"></i>${esc(say("expert_" + name))}</li>`).join("");
-}
-
-function foot(m) {
-  const part = (title, body) => `<div><b>${esc(title)}</b>${body}</div>`;
-  const weights = m.weights.map((w) => {
-    const hash = w.sha256 ? `<code title="SHA-256 ${esc(w.sha256)}">${esc(w.sha256.slice(0, 10))}</code>` : "";
-    return `<span>${esc(w.role)}: ${esc([w.name, w.revision, w.licence].filter(Boolean).join(" · "))} ${hash}</span>`;
-  });
-  const steps = Object.entries(m.timings).map(([step, s]) => `${say("step_" + step)} ${Math.round(1000 * s)} ms`);
-  return part(say("weights"), weights.join("") || `<span>${esc(say("untracked"))}</span>`)
-    + part(say("timings"), `<span>${esc(steps.join(" · "))}</span>`)
-    + part(say("device"), `<span>${esc(m.device)}</span>`)
-    + part(say("limits"), `<span>${esc(m.limits)}</span>`)
-    + part(say("privacy_title"), `<span>${esc(say("privacy"))}</span>`)
-    + m.warnings.map((line) => part(say("note"), `<span>${esc(line)}</span>`)).join("");
-}
-
-// The card beside the pointer: all that is known of one token.
-function card(m, token) {
-  const count = m.experts.length, shares = m.gates.slice(token * count, (token + 1) * count);
-  const order = [...shares.keys()].sort((a, b) => shares[b] - shares[a]).slice(0, 2);
-  const segment = m.token_segment[token], line = (name, value, mark = "") =>
-    `<div><span class="${mark}">${esc(name)}</span><b>${esc(value)}</b></div>`;
-  const experts = order.map((e) => say("expert_" + m.experts[e])).join(" · ");
-  return `<strong>${esc(segment ? say("card_segment", { i: segment, n: m.segment_count }) : say("card_none"))}</strong>`
-    + line(say("card_score"), m.scores[token].toFixed(2))
-    + line(say("card_chance"), `${Math.round(100 * m.chance[token])} %`)
-    + line(experts, order.map((e) => Math.round(100 * shares[e])).join(" · ") + " %")
-    + m.arms.map((arm, i) => line(say("card_error", { arm: arm.title }),
-      arm.seen.has(token) ? say("card_visible") : arm.error[token].toFixed(3), ARM_CLASSES[i])).join("");
 }

@@ -1,24 +1,27 @@
-"""Layout and events of the page: what to compare stands on the left, what came out of it in the viewer."""
+"""Layout and events of the page: what to compare stands on the left, what came out of it beside it."""
 
 from __future__ import annotations
 
-from html import escape
+import uuid
 from pathlib import Path
 
 import gradio as gr
 
 from focusmae.errors import MediaError
 from focusmae.media.limits import LIMITS
-from focusmae.segments.base import SEGMENTERS
-from focusmae.strategies import STRATEGIES
 from focusmae.ui import api, viewer
-from focusmae.ui.picker import FIRST, make_picker
+from focusmae.ui.controls import make_controls
+from focusmae.ui.downloads import fetch
+from focusmae.ui.evidence_panel import gather, make_panel
+from focusmae.ui.first import finished
+from focusmae.ui.header import make_header
+from focusmae.ui.pack import pack
 from focusmae.ui.run import run
-from focusmae.ui.text import ENGLISH, LABELS, label
 
 HERE = Path(__file__).parent
-MODELS = ("auto", "embedded")  # what this version can load
-WORK = "models"  # everything that computes stands in one queue
+STYLES = ("page.css", "header.css", "controls.css", "sheet.css", "evidence_panel.css", "viewer.css")
+WORK, EVIDENCE, DOWNLOADS = "models", "evidence", "downloads"  # what computes, what may wait, what fetches
+WAITING = 40  # events in the queue; each visitor has one picture and one background job there at most
 CACHE_SECONDS = 3600
 THEME = gr.themes.Base(
     primary_hue=gr.themes.colors.stone,
@@ -37,55 +40,63 @@ def build() -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(CACHE_SECONDS, CACHE_SECONDS),
     ) as page:
-        source = gr.State(FIRST)
+        make_header()
         with gr.Row(elem_id="page"):
-            with gr.Column(elem_id="controls", min_width=0):
-                gr.HTML(f"<b>FocusMAE</b><span>{escape(ENGLISH['tagline'])}</span>", elem_id="brand")
-                picker = make_picker()
-                keep = gr.Slider(5, 90, 25, step=1, label=label("keep"), elem_id="keep", buttons=[], min_width=0)
-                with gr.Row(elem_id="draw"):
-                    seed = gr.Number(0, label=label("seed"), precision=0, minimum=0, min_width=0, elem_id="seed")
-                    following = gr.Button(label("next_draw"), min_width=0, elem_id="next")
-                more = gr.Button(label("settings"), min_width=0, elem_id="more")  # on a phone alone
-                choices = _choices()
-                with gr.Row(elem_id="run"):
-                    compare = gr.Button(label("compare"), variant="primary", min_width=0, elem_id="compare")
-                    cancel = gr.Button(label("cancel"), min_width=0, elem_id="cancel")
+            with gr.Column(elem_id="aside", min_width=0):
+                controls = make_controls()
+                packed = gr.DownloadButton(elem_id="packed")  # never seen: a script presses it
             with gr.Column(elem_id="stage", min_width=0):
                 panes = viewer.make_viewer()
+                evidence = make_panel()
 
-        more.click(None, js="() => { document.querySelector('#choices').classList.toggle('fm-shown'); }")
-        settings = [source, keep, seed, *choices]
-        # In the queue, though it takes no time: only queued events tell the browser that a State has changed.
-        picker.pick(_pick, source, [source, panes], concurrency_limit=None, api_visibility="private")
-        picker.refused(_refused, None, panes, queue=False, api_visibility="private")
-        following.click(lambda n: int(n or 0) + 1, seed, seed, queue=False, api_visibility="private")
-        running = gr.on(
-            [page.load, source.change, keep.release, seed.change, compare.click, *(c.input for c in choices)],
+        hidden = {"show_progress": "hidden", "api_visibility": "private"}
+        quick = {**hidden, "queue": False}
+        controls.open(finished, None, [panes, evidence], **quick)
+        controls.refused(_refused, None, panes, **quick)
+        panes.focus(_focus, None, controls, **quick)
+        panes.click(_click, None, controls, **quick)
+        running = controls.go(
             run,
-            settings,
+            controls,
             panes,
             trigger_mode="always_last",  # while one runs, only the newest wish is kept
             concurrency_id=WORK,
             concurrency_limit=1,
-            show_progress="hidden",
-            api_visibility="private",
+            **hidden,
         )
-        cancel.click(None, cancels=[running])  # first, since a click's events wait for each other
-        cancel.click(lambda: {"kind": "cancelled"}, None, panes, queue=False, api_visibility="private")
-        api.add(WORK, MODELS)
+        proving = controls.prove(
+            gather,
+            controls,
+            evidence,
+            trigger_mode="multiple",
+            concurrency_id=EVIDENCE,
+            concurrency_limit=1,
+            **hidden,
+        )
+        controls.halt(None, cancels=[proving])
+        controls.cancel(None, cancels=[running, proving])
+        controls.cancel(lambda: {"kind": "cancelled"}, None, panes, **quick)
+        packing = controls.pack(
+            pack, controls, [packed, controls], concurrency_id=WORK, concurrency_limit=1, **hidden
+        )
+        packing.then(None, js="() => document.querySelector('#packed').click()")
+        fetching = controls.fetch(
+            fetch, controls, controls, concurrency_id=DOWNLOADS, concurrency_limit=1, **hidden
+        )
+        controls.unfetch(None, cancels=[fetching])
+        api.add(WORK)
     return page
 
 
 def launch_options() -> dict:
     """What ``launch`` needs besides addresses: look, words, limits, and nothing that leaves this host."""
-    style = "\n".join((HERE / name).read_text("utf-8") for name in ("page.css", "viewer.css"))
+    style = "\n".join((HERE / name).read_text("utf-8") for name in STYLES)
     return {
         "theme": THEME,
-        "head": f"<style>\n{style}\n</style>",
-        "i18n": LABELS,
-        "footer_links": ["api"],
+        "head": f"<style>\n{style}\n</style>\n<script>\n{(HERE / 'head.js').read_text('utf-8')}\n</script>",
+        "footer_links": ["api"],  # else the page has no view of its API; the top line leads there
         "max_file_size": LIMITS.upload_bytes,
+        "mcp_server": api.has_mcp(),
         "ssr_mode": False,
         "run_history": False,
         "enable_monitoring": False,
@@ -95,28 +106,18 @@ def launch_options() -> dict:
 
 def queue(page: gr.Blocks) -> gr.Blocks:
     """One queue of known length, and no way around it."""
-    return page.queue(max_size=20, api_open=False)
+    return page.queue(max_size=WAITING, api_open=False)
 
 
-def _choices() -> list[gr.Dropdown]:
-    """Left arm, right arm, models, segments."""
-    names = [(strategy.title, name) for name, strategy in STRATEGIES.items()]
-    plain = {"filterable": False, "min_width": 0}
-    with gr.Group(elem_id="choices"):
-        return [
-            gr.Dropdown(names, value="random", label=label("left"), elem_id="left", **plain),
-            gr.Dropdown(names, value="select", label=label("right"), elem_id="right", **plain),
-            gr.Dropdown(list(MODELS), value="auto", label=label("models"), elem_id="models", **plain),
-            gr.Dropdown(list(SEGMENTERS), value="auto", label=label("segmenter"), elem_id="segmenter", **plain),
-        ]
+def _focus(event: gr.EventData):
+    """The visitor raised or lowered segments in the viewer: the controls take it up and ask for a new run."""
+    return gr.update(focused={"focus": event._data.get("focus"), "turn": uuid.uuid4().hex})
 
 
-def _pick(current: str, event: gr.EventData):
-    """An example or an upload was chosen: keep its name; ``source.change`` starts the run."""
-    chosen = event._data.get("example") or event._data.get("path")
-    if not isinstance(chosen, str):
-        return current, viewer.error(None)
-    return chosen, gr.skip()
+def _click(event: gr.EventData):
+    """The visitor pointed at a place in the viewer where a segment shall be, or shall not."""
+    place = [event._data.get(key) for key in ("x", "y", "label", "frame")]
+    return gr.update(focused={"click": place, "turn": uuid.uuid4().hex})
 
 
 def _refused(event: gr.EventData) -> dict:

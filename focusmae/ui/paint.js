@@ -1,18 +1,4 @@
-// Drawing: everything that turns arrays and sprites into pixels. No state beyond the message `m` that is passed in.
-
-// matplotlib's magma at nine even steps (CC0)
-const MAGMA = [[0, 0, 4], [28, 16, 68], [79, 18, 123], [129, 37, 129], [181, 54, 122], [229, 80, 100],
-  [251, 135, 97], [254, 194, 135], [252, 253, 191]];
-// Neither blue nor orange: those are the arms'.
-const EXPERT_COLOURS = [[64, 145, 108], [190, 92, 150], [126, 87, 194], [150, 140, 118]];
-
-const clamp = (v, low = 0, high = 1) => Math.min(high, Math.max(low, v));
-const rgb = (c) => `rgb(${c.map(Math.round).join(",")})`;
-
-function magma(value) {
-  const x = clamp(value) * (MAGMA.length - 1), i = Math.min(MAGMA.length - 2, Math.floor(x)), part = x - i;
-  return MAGMA[i].map((low, c) => low + part * (MAGMA[i + 1][c] - low));
-}
+// Drawing: everything that turns arrays and sprites into pixels. Each function draws the whole picture, `size` pixels wide.
 
 // The tokens of one frame: first index, rows, columns.
 function slice(m, frame) {
@@ -45,6 +31,13 @@ function eachToken(m, frame, size, visit) {
   }
 }
 
+function fillTokens(ctx, size, m, frame, colour) {
+  eachToken(m, frame, size, (i, x, y, wide, high) => {
+    ctx.fillStyle = rgb(colour(i));
+    ctx.fillRect(x, y, wide, high);
+  });
+}
+
 function drawVisible(ctx, size, m, arm, frame) {
   const at = tile(m, m.images.input, frame), scale = at.side / size;
   eachToken(m, frame, size, (i, x, y, wide, high) => {
@@ -53,31 +46,73 @@ function drawVisible(ctx, size, m, arm, frame) {
   });
 }
 
-function drawMask(ctx, size, m, arm, frame, paper) {
-  ctx.fillStyle = paper.fill;
+function drawMask(ctx, size, m, arm, frame, ink) {
+  ctx.fillStyle = rgb(ink.paper);
   ctx.fillRect(0, 0, size, size);
-  ctx.fillStyle = paper.line;
+  ctx.fillStyle = rgb(ink.line);
   const { h, w } = slice(m, frame);
   for (let i = 1; i < w; i++) ctx.fillRect(cell(i, w, size)[0], 0, 1, size);
   for (let i = 1; i < h; i++) ctx.fillRect(0, cell(i, h, size)[0], size, 1);
   drawVisible(ctx, size, m, arm, frame);
 }
 
-function drawImagined(ctx, size, m, arm, frame, pasted) {
-  drawFrame(ctx, size, m, arm.image, frame);
+function drawImagined(ctx, size, m, arm, frame, { pasted, truth }) {
+  drawFrame(ctx, size, m, (truth && arm.image_true) || arm.image, frame);
   if (pasted) drawVisible(ctx, size, m, arm, frame);
 }
 
-function drawError(ctx, size, m, arm, frame) {
-  eachToken(m, frame, size, (i, x, y, wide, high) => {
-    ctx.fillStyle = rgb(magma(arm.error[i] / m.error_scale));
-    ctx.fillRect(x, y, wide, high);
+function drawError(ctx, size, m, arm, frame, scale) {
+  fillTokens(ctx, size, m, frame, (i) => coloured(MAGMA, arm.error[i] / scale));
+}
+
+// Who errs less: paper for nobody, the arm's own colour for its lead. With `only`, just the leads of that arm.
+function drawDifference(ctx, size, m, frame, ink, only = null) {
+  fillTokens(ctx, size, m, frame, (i) => {
+    const arm = m.gap[i] > 0 ? 1 : 0, lead = clamp(Math.abs(m.gap[i]) / m.gap_scale);
+    return only === null || only === arm ? mix(ink.paper, ink.arms[arm], lead) : ink.paper;
   });
 }
 
-function drawInput(ctx, size, m, frame, outlined) {
+function drawOutlines(ctx, size, m, frame, ratio) {
+  const path = m.lines[frame] ??= new Path2D(allBorders(m, frame)), scale = size / m.labels.side;
+  const wide = clamp(ctx.canvas.width / ratio / 140, 0.6, m.segment_count > 40 ? 1 : 1.4) * ratio / scale; // thin where the pane is small
+  ctx.save();
+  ctx.scale(scale, scale);
+  ctx.lineCap = "square";
+  ctx.strokeStyle = "rgba(20,20,22,.5)";
+  ctx.lineWidth = 2.6 * wide;
+  ctx.stroke(path);
+  ctx.strokeStyle = "rgba(255,255,255,.92)";
+  ctx.lineWidth = wide;
+  ctx.stroke(path);
+  ctx.restore();
+}
+
+function drawGrey(ctx, size, m, frame) {
   drawFrame(ctx, size, m, m.images.input, frame);
-  if (outlined) drawFrame(ctx, size, m, m.images.outlines, frame);
+  ctx.globalCompositeOperation = "saturation";
+  ctx.fillStyle = "#808080";
+  ctx.fillRect(0, 0, size, size);
+  ctx.globalCompositeOperation = "source-over";
+}
+
+const segmentColour = (m, id) => coloured(VIRIDIS, m.row[id].chance / m.most);
+
+// Each segment in the colour of its mean chance, over the grey photo.
+function drawTint(ctx, size, m, frame) {
+  if (!m.tints[frame]) {
+    const side = m.labels.side, first = frame * side * side, canvas = document.createElement("canvas");
+    canvas.width = canvas.height = side;
+    const small = canvas.getContext("2d"), pixels = small.createImageData(side, side);
+    const colours = [[0, 0, 0, 0], ...m.segments.map(({ id }) => [...segmentColour(m, id), 255])];
+    for (let i = 0; i < side * side; i++) pixels.data.set(colours[m.ids[first + i]], 4 * i);
+    small.putImageData(pixels, 0, 0);
+    m.tints[frame] = canvas;
+  }
+  drawGrey(ctx, size, m, frame);
+  ctx.globalAlpha = 0.6;
+  ctx.drawImage(m.tints[frame], 0, 0, size, size);
+  ctx.globalAlpha = 1;
 }
 
 // Importance: the photo in a dark room, each token lit by its score.
@@ -92,16 +127,11 @@ function drawSpotlight(ctx, size, m, frame) {
   }
   small.putImageData(pixels, 0, 0);
   ctx.imageSmoothingQuality = "high";
-  // half a token further out on each side, so that a token's value stands at its centre
   ctx.drawImage(shade, 0, 0, size, size);
 }
 
 function drawExperts(ctx, size, m, frame) {
-  drawFrame(ctx, size, m, m.images.input, frame);
-  ctx.globalCompositeOperation = "saturation";
-  ctx.fillStyle = "#808080";
-  ctx.fillRect(0, 0, size, size);
-  ctx.globalCompositeOperation = "source-over";
+  drawGrey(ctx, size, m, frame);
   const count = m.experts.length;
   eachToken(m, frame, size, (i, x, y, wide, high) => {
     const shares = m.gates.slice(i * count, (i + 1) * count), most = shares.indexOf(Math.max(...shares));
@@ -113,10 +143,9 @@ function drawExperts(ctx, size, m, frame) {
 }
 
 function drawChance(ctx, size, m, frame) {
-  eachToken(m, frame, size, (i, x, y, wide, high) => {
+  fillTokens(ctx, size, m, frame, (i) => {
     const light = 22 + 228 * clamp(m.chance[i]);
-    ctx.fillStyle = rgb([light, light, light * 0.98]);
-    ctx.fillRect(x, y, wide, high);
+    return [light, light, light * 0.98];
   });
 }
 
@@ -128,19 +157,21 @@ function drawStrip(ctx, width, height, m) {
   }
 }
 
-// Decodes all sprites of a message and prepares what drawing asks for often.
-async function decode(m) {
-  const load = async (source) => {
-    const image = new Image();
-    image.src = source;
-    await image.decode();
-    return image;
-  };
-  const [input, lines, ...pictures] = await Promise.all([m.input, m.outlines, ...m.arms.map((a) => a.picture)].map(load));
-  m.images = { input, outlines: lines };
-  m.arms.forEach((arm, i) => { arm.image = pictures[i]; arm.seen = new Set(arm.visible); });
-  const sorted = [...m.scores].sort((a, b) => a - b);
-  m.dark = sorted[Math.floor(0.02 * (sorted.length - 1))];
-  m.bright = sorted[Math.ceil(0.98 * (sorted.length - 1))];
-  return m;
+// A segment where it is largest, cut out as a square; what is not of it stands back.
+function drawThumb(ctx, size, m, id) {
+  const frame = largestIn(m, id), box = m.boxes[frame].get(id);
+  if (!box) return;
+  const side = m.labels.side, wide = Math.min(side, 1.15 * Math.max(box.x1 - box.x0 + 1, box.y1 - box.y0 + 1, side / 16));
+  const x = clamp((box.x0 + box.x1 + 1 - wide) / 2, 0, side - wide), y = clamp((box.y0 + box.y1 + 1 - wide) / 2, 0, side - wide);
+  const at = tile(m, m.images.input, frame), scale = at.side / side;
+  ctx.drawImage(m.images.input, at.x + x * scale, at.y + y * scale, wide * scale, wide * scale, 0, 0, size, size);
+  const shade = ctx.createImageData(size, size);
+  const veil = document.createElement("canvas");
+  veil.width = veil.height = size;
+  for (let i = 0; i < size * size; i++) {
+    const column = Math.floor(x + (i % size + 0.5) * wide / size), row = Math.floor(y + (Math.floor(i / size) + 0.5) * wide / size);
+    if (m.ids[(frame * side + row) * side + column] !== id) shade.data.set([20, 21, 24, 178], 4 * i);
+  }
+  veil.getContext("2d").putImageData(shade, 0, 0);
+  ctx.drawImage(veil, 0, 0);
 }

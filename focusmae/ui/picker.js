@@ -1,53 +1,59 @@
 // The drop zone and the examples: a file goes up through Gradio's own upload, an example by its name.
-
-const given = props.value, limits = given.limits;
+// Part of controls.js's closure.
 
 function preview(url, clip, name) {
-  const box = element.querySelector(".fm-preview");
+  const box = at(".fm-preview");
+  if (!url) { box.textContent = name; return; }
   box.innerHTML = clip ? `<video muted playsinline preload="metadata"></video>` : `<img alt="">`;
   box.firstElementChild.src = url;
   box.firstElementChild.addEventListener("error", () => { box.textContent = name; });
 }
 
-function current(key) {
+function mark(key) {
   for (const button of element.querySelectorAll(".fm-thumb")) {
     button.setAttribute("aria-pressed", String(button.dataset.example === key));
   }
 }
 
 function choose(example) {
+  state.clip = example.clip;
+  state.tokens = 0;
   preview(example.thumb, false, say(example.word));
-  current(example.key);
+  mark(example.key);
 }
 
 async function send(file) {
   if (!file) return;
-  current(null);
+  const turn = ++state.uploading, clip = file.type.startsWith("video/") || file.type === "image/gif";
+  mark(null);
   preview(URL.createObjectURL(file), file.type.startsWith("video/"), file.name);
-  if (file.size > limits.bytes || file.size === 0) return trigger("refused", { empty: file.size === 0 });
-  const note = element.querySelector(".fm-hint");
+  if (file.size > given.limits.bytes || file.size === 0) return trigger("refused", { empty: file.size === 0 });
+  const note = at(".fm-hint");
   note.textContent = say("uploading");
   try {
     const { path } = await upload(file);
-    trigger("pick", { path });
+    if (turn !== state.uploading) return; // another choice was made meanwhile
+    state.clip = clip;
+    state.tokens = 0;
+    anew({ source: path, name: file.name, start: null, seconds: null });
   } catch {
     trigger("refused", {});
+  } finally {
+    note.textContent = say("browse");
   }
-  note.textContent = say("browse");
 }
 
-element.innerHTML = `<div class="fm-picker">
-  <label class="fm-drop"><input type="file" accept="${esc(limits.extensions)}" aria-label="${esc(say("drop"))}">
-    <span class="fm-preview"></span>
-    <span class="fm-words"><b>${esc(say("drop"))}</b><span class="fm-hint">${esc(say("browse"))}</span></span></label>
-  <div class="fm-thumbs" role="group" aria-label="${esc(say("examples"))}"></div></div>`;
+function thumbs() {
+  const thumb = (example) => `<button type="button" class="fm-thumb" data-example="${esc(example.key)}" aria-pressed="false"
+    title="${esc(say(example.word))}" aria-label="${esc(say(example.word))}"><img src="${example.thumb}" alt="">${
+    example.clip ? '<i class="fm-clip"></i>' : ""}</button>`;
+  at(".fm-thumbs").innerHTML = given.examples.map(thumb).join("")
+    + `<small class="fm-rendered">${esc(say("rendered_note"))}</small>`;
+}
 
-element.querySelector(".fm-thumbs").innerHTML = given.examples.map((example) => `<button type="button" class="fm-thumb"
-  data-example="${esc(example.key)}" aria-pressed="false" title="${esc(say(example.word))}" aria-label="${esc(say(example.word))}">
-  <img src="${example.thumb}" alt="">${example.clip ? '<i class="fm-clip"></i>' : ""}</button>`).join("");
-
-const input = element.querySelector("input"), zone = element.querySelector(".fm-drop");
-input.addEventListener("change", () => { send(input.files[0]); input.value = ""; });
+thumbs();
+const file = at("input[type=file]"), zone = at(".fm-drop");
+file.addEventListener("change", () => { send(file.files[0]); file.value = ""; });
 for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   zone.addEventListener(kind, (event) => {
     event.preventDefault();
@@ -58,7 +64,8 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
 element.addEventListener("click", (event) => {
   const button = event.target.closest(".fm-thumb");
   if (!button) return;
-  choose(given.examples.find((example) => example.key === button.dataset.example));
-  trigger("pick", { example: button.dataset.example });
+  const example = given.examples.find(({ key }) => key === button.dataset.example);
+  state.uploading++;
+  choose(example);
+  anew({ source: example.key, name: "", start: null, seconds: null });
 });
-choose(given.examples[0]);

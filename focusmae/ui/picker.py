@@ -1,4 +1,4 @@
-"""What to compare: the drop zone, the examples, and how either becomes something that the pipeline can open.
+"""What to compare: the examples, and how an example or an upload becomes something that the pipeline can open.
 
 The raw file goes to ``focusmae.media`` as it was sent; Gradio's own image components would decode it first.
 """
@@ -10,35 +10,17 @@ import io
 from functools import cache
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
 from focusmae.errors import MediaError
-from focusmae.media.limits import LIMITS
-from focusmae.ui.viewer import script
 
-SHIPPED = Path(__file__).parents[2] / "assets" / "examples"
+EXAMPLES_FOLDER = "assets/examples"
+SHIPPED = Path(__file__).parents[2] / EXAMPLES_FOLDER
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")  # bundled with scikit-image, free to use
 THUMB = 128  # pixels
 FIRST = "parachute.jpg"  # of the few things that the embedded classifiers know
-
-
-def make_picker() -> gr.HTML:
-    """The drop zone with the examples below; emits "pick" {path | example} and "refused"."""
-    value = {
-        "examples": [_entry(key) for key in example_keys()],
-        "limits": {"bytes": LIMITS.upload_bytes, "extensions": ",".join(LIMITS.extensions)},
-    }
-    return gr.HTML(
-        value,
-        html_template="",
-        js_on_load=script(("paint.js", "build.js", "picker.js")),
-        apply_default_css=False,
-        elem_id="picker",
-        show_label=False,
-    )
 
 
 @cache
@@ -70,9 +52,13 @@ def _photo(name: str) -> np.ndarray:
     return getattr(skimage.data, name)()
 
 
+def entries() -> list[dict]:
+    """All examples for the browser: {key, word, clip, thumb (data URL)}."""
+    return [_entry(key) for key in example_keys()]
+
+
 @cache
 def _entry(key: str) -> dict:
-    """One example for the browser: {key, word, clip, thumb (data URL)}."""
     clip = key.endswith(".mp4")
     if key in PHOTOS:
         picture = Image.fromarray(_photo(key))

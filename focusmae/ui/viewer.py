@@ -7,8 +7,6 @@ numbers as arrays; every pane is composed from them in the browser, without a ro
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 import weakref
@@ -17,33 +15,41 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from focusmae.media.limits import LIMITS
-from focusmae.render import error_scale, outlines, to_bytes
+from focusmae.render import error_scale, to_bytes
 from focusmae.strategies import STRATEGIES
+from focusmae.ui.sprites import columns_of, pack_labels, sprite
 from focusmae.ui.text import WORDS
 
 HERE = Path(__file__).parent
-SCRIPTS = ("paint.js", "build.js", "viewer.js")  # one closure: drawing, markup, behaviour
-CLIP_TILE = 224  # pixels; what the models see of a clip
-CLIP_QUALITY = 95
-LINES_SIDE = 320  # pixels; outlines are drawn at this size and scaled
+FIRST_SCRIPT = "words.js"  # in front of every component's own
+SCRIPTS = (  # one closure, in this order: what is computed, drawn and written, then what answers the visitor
+    "colours.js", "edges.js", "prepare.js", "paint.js", "build.js", "write.js", "card.js",
+    "state.js", "pointer.js", "zoom.js", "keys.js", "frames.js", "focus.js", "swipe.js", "switches.js", "viewer.js",
+)  # fmt: skip
+LABELS_SIDE = {"image": 512, "clip": 256}  # pixels; segments are sent at most this fine
 ALIKE = 0.01  # a difference of less than one per cent is called none
 LOWER_IS_BETTER = {"heldout_mse": True, "picture_mse": True, "p_class": False, "agreement": False}
 
-_sent: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # View -> its sprites, so that a new draw skips them
+# View -> (its SegmentMap, sprites, share of each token in each segment): a new draw of the same input skips them
+_sent: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 @cache
 def script(names: tuple[str, ...] = SCRIPTS) -> str:
-    """The component's JavaScript with the words of both languages in front."""
+    """A component's JavaScript with the words of both languages, and what chooses among them, in front."""
     words = json.dumps(WORDS, ensure_ascii=False)
-    return f"const WORDS = {words};\n" + "\n".join((HERE / name).read_text("utf-8") for name in names)
+    return f"const WORDS = {words};\n" + "\n".join((HERE / name).read_text("utf-8") for name in (FIRST_SCRIPT, *names))
 
 
 def make_viewer() -> gr.HTML:
-    """The empty viewer."""
+    """The empty viewer. It emits two events, both with data in ``EventData._data``.
+
+    "focus" {focus: [[segment id, change in logits], ...]}: the visitor raised or lowered segments, or took it all back.
+    "click" {x, y, label, frame}: where a result says ``clickable``, a place in the view ([0, 1], from the left and from
+    the top) that belongs (label 1) or does not belong (0) to a segment that the visitor wants.
+    """
     return gr.HTML(
         None, html_template="", js_on_load=script(), apply_default_css=False, elem_id="viewer", show_label=False
     )
@@ -65,25 +71,30 @@ def result(run: str, comparison, seconds: float) -> dict:
     """Everything that the panes need of a Comparison, JSON-able; ``seconds``: what the visitor waited."""
     from focusmae.device import describe  # late: it imports torch, which the page does not wait for
 
-    frames = comparison.pixels.shape[0]
-    still = _static_sprites(comparison)
+    frames, kind = comparison.pixels.shape[0], comparison.input["kind"]
+    still, share = _still(comparison)
     times = comparison.view.times
     return {
         "kind": "result",
         "run": run,
-        "media": comparison.input["kind"],
+        "media": kind,
         "frames": frames,
-        "columns": _columns(frames),
+        "columns": columns_of(frames),
         "delay": 1000 * (times[-1] - times[0]) / (frames - 1) if frames > 1 and times[-1] > times[0] else 160,
         "grid": list(comparison.grid),
         **still,
+        "segments": _segments(comparison, share),
         "segment_count": comparison.segments.count,
         "token_segment": np.asarray(comparison.token_segment).tolist(),
+        "focus": [list(pair) for pair in comparison.settings.focus],
+        "clickable": bool(getattr(comparison, "clickable", False)),
         "scores": _numbers(comparison.scores),
         "chance": _numbers(comparison.chance),
         "gates": _numbers(np.asarray(comparison.gates).ravel(), 3),
         "experts": list(comparison.experts),
         "full": comparison.full,
+        "views": comparison.views,
+        "combined": comparison.combined,
         "error_scale": error_scale([arm.token_error for arm in comparison.arms.values()]),
         "arms": [_arm(name, arm, frames) for name, arm in comparison.arms.items()],
         "verdict": _verdict(comparison),
@@ -98,6 +109,7 @@ def result(run: str, comparison, seconds: float) -> dict:
 
 
 def _arm(name: str, arm, frames: int) -> dict:
+    true = getattr(arm, "picture_true", None)  # with each patch's own mean and spread, which the decoder does not know
     return {
         "name": name,
         "title": STRATEGIES[name].title,
@@ -106,6 +118,8 @@ def _arm(name: str, arm, frames: int) -> dict:
         "picture": sprite(to_bytes(arm.picture), lossless=frames == 1),
         "error": _numbers(np.sqrt(np.maximum(arm.token_error, 0))),
         "prediction": arm.prediction,
+        "normalised": bool(getattr(arm, "normalised", False)),
+        "picture_true": None if true is None else sprite(to_bytes(true), lossless=frames == 1),
     }
 
 
@@ -123,53 +137,36 @@ def _verdict(comparison) -> list[dict]:
     return rows
 
 
-def _static_sprites(comparison) -> dict:
-    """Input and outlines, encoded once per view and segmentation."""
+def _still(comparison) -> tuple[dict, np.ndarray]:
+    """What stays over all draws of an input: its picture, its segments, and the tokens' shares (N, n) in them."""
     kept = _sent.get(comparison.view)
-    if kept and kept[0] is comparison.segments:
-        return kept[1]
-    frames = comparison.view.frames
-    if len(frames) > 1:
-        frames = to_bytes(comparison.pixels)
-    sprites = {
-        "input": sprite(frames, lossless=len(frames) == 1),
-        "outlines": sprite(overlay(comparison.segments.labels, min(frames.shape[1], LINES_SIDE)), lossless=True),
-    }
-    _sent[comparison.view] = (comparison.segments, sprites)
-    return sprites
+    if not kept or kept[0] is not comparison.segments:
+        from focusmae.segments.descriptors import membership  # late: it imports torch
+
+        frames = comparison.view.frames if len(comparison.pixels) == 1 else to_bytes(comparison.pixels)
+        side = min(comparison.segments.labels.shape[1], LABELS_SIDE[comparison.input["kind"]])
+        still = {
+            "input": sprite(frames, lossless=len(frames) == 1),
+            "labels": pack_labels(comparison.segments.labels, side),
+            "segment_source": comparison.segments.source,
+            "segment_seconds": comparison.timings.get("segments"),
+        }
+        kept = (comparison.segments, still, membership(comparison.segments, comparison.grid)[:, 1:])
+        _sent[comparison.view] = kept
+    return kept[1], kept[2]
 
 
-def overlay(labels: np.ndarray, side: int) -> np.ndarray:
-    """White lines with a dark rim on a transparent ground: labels (T, S, S) -> uint8 (T, side, side, 4)."""
-    if labels.shape[1] != side:
-        places = np.arange(side) * labels.shape[1] // side
-        labels = labels[:, places][:, :, places]
-    edges, rim = outlines(labels)
-    picture = np.zeros((*labels.shape, 4), dtype=np.uint8)
-    picture[rim] = (20, 20, 22, 120)
-    picture[edges] = (255, 255, 255, 235)
-    return picture
-
-
-def sprite(frames: np.ndarray, lossless: bool) -> str:
-    """uint8 frames (T, S, S, C) -> one WebP data URL, tiles in raster order, ``_columns(T)`` a row."""
-    count, side, _, channels = frames.shape
-    columns = _columns(count)
-    rows = math.ceil(count / columns)
-    sheet = np.zeros((rows * columns, side, side, channels), dtype=np.uint8)
-    sheet[:count] = frames
-    sheet = sheet.reshape(rows, columns, side, side, channels).swapaxes(1, 2)
-    picture = Image.fromarray(np.ascontiguousarray(sheet.reshape(rows * side, columns * side, channels)))
-    buffer = io.BytesIO()
-    if lossless:
-        picture.save(buffer, "WEBP", lossless=True, quality=0, method=0, exact=False)
-    else:
-        picture.save(buffer, "WEBP", quality=CLIP_QUALITY, method=0)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _columns(count: int) -> int:
-    return math.ceil(math.sqrt(count))
+def _segments(comparison, share: np.ndarray) -> list[dict]:
+    """One row per segment: {id, area in [0, 1], score, chance}, both means over its tokens, weighed by its pixels."""
+    weight = share.sum(0)
+    score, chance = (np.asarray(v, dtype=np.float64) @ share / np.maximum(weight, 1e-9)
+                     for v in (comparison.scores, comparison.chance))
+    area = weight / len(share)
+    return [
+        {"id": i + 1, "area": round(float(area[i]), 5), "score": round(float(score[i]), 4),
+         "chance": round(float(chance[i]), 4)}
+        for i in range(len(weight))
+    ]  # fmt: skip
 
 
 def _numbers(values, digits: int = 4) -> list[float]:

@@ -1,8 +1,6 @@
 """The page without a browser: its words, its messages, its public surface, and the API through gradio_client."""
 
-import base64
-import io
-import json
+import re
 import string
 from pathlib import Path
 
@@ -13,12 +11,11 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from focusmae.errors import MediaError
-from focusmae.ui import picker, run, viewer
+from focusmae.ui import api, controls, header, picker, viewer
 from focusmae.ui.page import build, launch_options, queue
 from focusmae.ui.text import CHINESE, ENGLISH
 
 FACE = np.ascontiguousarray(skimage.data.chelsea()[:240, 100:340])
-SETTINGS = {"keep": 25, "seed": 0, "left": "random", "right": "select", "models": "auto", "segmenter": "auto"}
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +51,9 @@ def test_the_public_surface_is_these_three_endpoints():
     assert surface == {
         "/compare": [
             "file", "keep", "seed", "seeds", "strategies", "models", "segmenter", "text", "clips", "crops",
+            "autoencoder", "classifier", "focus",
         ],
-        "/segments": ["file", "segmenter"],
+        "/segments": ["file", "segmenter", "text"],
         "/models": [],
     }  # fmt: skip
 
@@ -65,68 +63,21 @@ def test_launch_keeps_nothing_and_asks_nobody():
     assert options["run_history"] is False and options["enable_monitoring"] is False and options["ssr_mode"] is False
     assert options["max_file_size"] == viewer.LIMITS.upload_bytes
     assert not options["theme"]._stylesheets  # no font of another host
-    for text in (options["head"], viewer.script()):
+    for text in (options["head"], viewer.script(), viewer.script(controls.SCRIPTS), viewer.script(("header.js",))):
         assert "http://" not in text and "https://" not in text
 
 
-def test_photo_sprites_lose_nothing():
-    frames = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(viewer.sprite(frames, True).partition(",")[2]))))
-    assert sheet.shape == (32, 32, 3)
-    for i, (y, x) in enumerate([(0, 0), (0, 16), (16, 0)]):
-        assert np.array_equal(sheet[y : y + 16, x : x + 16], frames[i])
+def test_every_word_that_the_scripts_say_exists():
+    said = set()
+    for path in header.README.parent.glob("focusmae/ui/*.js"):
+        said |= set(re.findall(r'\bsay\("(\w+)"', path.read_text("utf-8")))
+    assert said and said <= ENGLISH.keys()
 
 
-def test_outlines_stand_where_segments_meet():
-    labels = np.ones((2, 64, 64), np.int32)
-    labels[:, :, 32:] = 2
-    alpha = viewer.overlay(labels, 64)[..., 3]
-    assert np.flatnonzero(alpha[0, 10]).tolist() == [30, 31, 32, 33]
-    assert not viewer.overlay(np.ones((1, 64, 64), np.int32), 32).any()
-
-
-def test_a_run_tells_its_steps_and_ends_with_a_result():
-    messages = list(run.run("chelsea", **SETTINGS))
-    assert [m["kind"] for m in messages] == ["progress"] * (len(messages) - 1) + ["result"]
-    assert {"reading", "masks", "reconstruction", "prediction"} <= {m["step"] for m in messages[:-1]}
-    last = json.loads(json.dumps(messages[-1]))
-    n = np.prod(last["grid"])
-    assert n == 196 and len(last["scores"]) == len(last["chance"]) == len(last["token_segment"]) == n
-    assert [arm["name"] for arm in last["arms"]] == ["random", "select"]
-    for arm in last["arms"]:
-        assert len(arm["visible"]) == 49 and not np.asarray(arm["error"])[arm["visible"]].any()
-    assert sum(last["chance"]) == pytest.approx(49, abs=0.1)
-    assert {row["key"] for row in last["verdict"]} == {"p_class", "agreement", "heldout_mse", "picture_mse"}
-
-
-def test_the_better_arm_is_named_whichever_it_is():
-    class Arm:
-        def __init__(self, **metrics):
-            self.metrics = metrics
-
-    class Found:
-        arms = {
-            "random": Arm(p_class=0.5, agreement=1.0, heldout_mse=0.02, picture_mse=0.01),
-            "select": Arm(p_class=0.4, agreement=1.0, heldout_mse=0.01, picture_mse=0.02),
-        }
-
-    assert {row["key"]: row["better"] for row in viewer._verdict(Found)} == {
-        "p_class": 0, "agreement": None, "heldout_mse": 1, "picture_mse": 0,
-    }  # fmt: skip
-
-
-def test_known_errors_are_shown_and_unknown_ones_are_not(monkeypatch):
-    with pytest.warns(UserWarning, match="only once"):
-        *_, told = run.run("chelsea", **{**SETTINGS, "right": "random"})
-    assert told["kind"] == "error" and told["text"].endswith(".")
-
-    def broken(*_):
-        raise RuntimeError("secret")
-        yield
-
-    monkeypatch.setattr("focusmae.comparison.compare_steps", broken)
-    *_, told = run.run("chelsea", **SETTINGS)
-    assert told == {"kind": "error", "text": None}
+def test_tools_for_language_models_are_offered_where_they_can_be(monkeypatch):
+    for there in (True, False):
+        monkeypatch.setattr(api, "find_spec", lambda name, there=there: object() if there and name == "mcp" else None)
+        assert launch_options()["mcp_server"] is there
 
 
 def test_only_uploads_and_examples_are_opened(tmp_path):
@@ -162,6 +113,27 @@ def test_api_segments_and_models(client, photo):
     assert Image.open(overlay).width >= 224
     known = client.predict(api_name="/models")
     assert {"random", "select", "hide"} <= known["strategies"].keys() and "auto" in known["models"]
+    ours = {row["name"]: row for row in known["weights"]["autoencoder"]}["embedded"]
+    assert ours["here"] and ours["licence"] == "Apache-2.0" and not ours["noncommercial"]
+
+
+def test_api_snippets_run_as_they_stand(client, monkeypatch):
+    """What the page writes as the example of each parameter is accepted by the endpoint."""
+    monkeypatch.chdir(header.README.parent)
+    for name, endpoint in client.view_api(return_format="dict", print_info=False)["named_endpoints"].items():
+        given = {row["parameter_name"]: row["example_input"] for row in endpoint["parameters"]}
+        if "file" in given:
+            given["file"] = handle_file(given["file"]["path"])
+        assert client.predict(**given, api_name=name)
+
+
+def test_api_takes_names_and_no_paths(client, photo):
+    summary, _ = client.predict(file=handle_file(photo), autoencoder="embedded", focus="1:4", api_name="/compare")
+    assert summary["settings"]["focus"] == [[1, 4.0]]
+    for wrong in ({"autoencoder": str(photo)}, {"classifier": "../x.safetensors"}, {"focus": "1=2"}):
+        with pytest.raises(Exception) as caught:
+            client.predict(file=handle_file(photo), **wrong, api_name="/compare")
+        assert str(caught.value).endswith(".") and "Traceback" not in str(caught.value)
 
 
 def test_api_answers_a_bad_file_with_one_sentence(client, tmp_path):
@@ -174,25 +146,6 @@ def test_api_answers_a_bad_file_with_one_sentence(client, tmp_path):
         assert "\n" not in text and text.endswith(".") and str(tmp_path) not in text and "Traceback" not in text
     with pytest.raises(Exception, match="strategy"):
         client.predict(file=handle_file(bad), strategies="luck", api_name="/compare")
-
-
-def test_closing_a_run_stops_the_work(monkeypatch):
-    from focusmae.comparison import Progress
-
-    ended = []
-
-    def endless(*_):
-        try:
-            while True:
-                yield Progress("segments", 0.1)
-        finally:
-            ended.append(True)
-
-    monkeypatch.setattr("focusmae.comparison.compare_steps", endless)
-    stream = run.run("chelsea", **SETTINGS)
-    assert [next(stream)["step"] for _ in range(3)] == ["loading", "segments", "segments"]
-    stream.close()
-    assert ended
 
 
 def test_the_page_does_not_wait_for_torch():

@@ -1,0 +1,41 @@
+"""The panel's messages: they grow draw by draw, hold what the tables hold, and never hold an error's trace."""
+
+import json
+
+import pytest
+
+from focusmae.evidence import CURVE_SEEDS, KEEPS, SEEDS, evidence_steps
+from focusmae.settings import Settings
+from focusmae.ui import evidence_panel
+from focusmae.ui.job import DEFAULTS
+from focusmae.ui.picker import open_source
+
+JOB = {**DEFAULTS, "source": "chelsea", "keep": 10}
+
+
+def test_messages_grow_from_nothing_to_draws_and_curves(monkeypatch):
+    monkeypatch.setattr("focusmae.evidence.KEEPS", KEEPS[:2])
+    messages = [json.loads(json.dumps(message)) for message in evidence_panel.gather(JOB)]
+    draws = [len(message["seeds"]) for message in messages]
+    assert draws[: SEEDS + 1] == list(range(SEEDS + 1)) and messages[0]["measures"] == []
+    last = messages[-1]
+    assert [arm["name"] for arm in last["arms"]] == ["random", "select"] and last["total"] == SEEDS
+    *_, table = evidence_steps(open_source("chelsea"), Settings(keep=0.1), SEEDS)
+    for measure in last["measures"]:
+        assert measure["differences"] == pytest.approx(table.differences(measure["key"]), abs=2e-6)
+        row = table.paired[measure["key"]]
+        assert (measure["mean"], measure["low"], measure["high"]) == pytest.approx(
+            (row["mean_difference"], row["low"], row["high"]), abs=1e-6
+        )
+    assert last["curve"] and last["curve_seeds"] == CURVE_SEEDS
+    for point in last["curve"]:
+        for arm in point["arms"]:
+            mean, low, high = arm["p_class"]
+            assert low <= mean <= high
+
+
+def test_what_cannot_be_compared_empties_the_panel(monkeypatch):
+    assert list(evidence_panel.gather({**JOB, "right": "random"}))[-1] is None
+    assert list(evidence_panel.gather({**JOB, "source": "/etc/passwd"})) == [None]
+    monkeypatch.setattr("focusmae.evidence.evidence_steps", lambda *_: 1 / 0)
+    assert list(evidence_panel.gather(JOB))[-1] is None
