@@ -1,4 +1,7 @@
-"""Command line: ``python -m focusmae compare | train | benchmark``. Bad input gives one line on stderr and status 2."""
+"""Command line: ``python -m focusmae compare | train | evaluate | segments | benchmark | download | publish``.
+
+Bad input gives one line on stderr and status 2.
+"""
 
 import json
 import sys
@@ -31,21 +34,30 @@ def compare(
     seeds: Annotated[int, typer.Option(help="more than 1 adds paired evidence over that many draws")] = 1,
     strategies: Annotated[str, typer.Option(help="names, separated by commas")] = "random,select",
     models: Annotated[str, typer.Option(help="auto, embedded or official")] = "auto",
-    segmenter: Annotated[str, typer.Option(help="auto or superpixels")] = "auto",
-    text: Annotated[str | None, typer.Option(help="what to focus on, for segmenters that read")] = None,
+    autoencoder: Annotated[str, typer.Option(help="name or file of the reconstruction model")] = "",
+    classifier: Annotated[str, typer.Option(help="name or file of the classifier")] = "",
+    segmenter: Annotated[str, typer.Option(help="auto, superpixels, sam-vit-base, groupvit ...")] = "auto",
+    checkpoint: Annotated[str | None, typer.Option(help="file or folder of the segmenter's weights")] = None,
+    text: Annotated[str | None, typer.Option(help="what to focus on, as in: a dog; grass (GroupViT reads it)")] = None,
     clips: Annotated[int, typer.Option(help="windows of 16 frames, 1 to 10")] = 1,
     crops: Annotated[int, typer.Option(help="squares along the long side, 1 or 3")] = 1,
+    start: Annotated[float | None, typer.Option(help="second at which the window of a clip begins")] = None,
+    seconds: Annotated[float | None, typer.Option(help="length of a window of a clip")] = None,
+    focus: Annotated[str, typer.Option(help="your own weights of segments, as 3:+4,7:-2 (in logits)")] = "",
     out: Annotated[Path | None, typer.Option(help="folder for result.json and the pictures")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print result.json and nothing else")] = False,
 ) -> None:
     """Compare strategies on one photo or clip: mask, reconstruction, error, prediction."""
     from focusmae.comparison import compare as run
+    from focusmae.settings import read_focus
 
     names = tuple(name.strip() for name in strategies.split(",") if name.strip())
     note = None if as_json or not sys.stderr.isatty() else lambda step, _: print(f"{step} ...", file=sys.stderr)
     result = run(
         path, progress=note, keep=keep, seed=seed, seeds=seeds, strategies=names, models=models,
-        segmenter=segmenter, text=text, clips=clips, crops=crops,
+        autoencoder=autoencoder, classifier=classifier, segmenter=segmenter, checkpoint=checkpoint, text=text,
+        clips=clips, crops=crops,
+        start=start, seconds=seconds, focus=read_focus(focus),
     )  # fmt: skip
     written = result.save(out) if out else []
     if as_json:
@@ -132,6 +144,55 @@ def train_scorer(
 
 
 @app.command()
+def evaluate(
+    data: Annotated[list[Path], typer.Argument(help="folders by class or with lists, pictures, clips", readable=False)],
+    out: Annotated[Path, typer.Option(help="folder for the report; a run that was killed goes on there")],
+    strategies: Annotated[str, typer.Option(help="names, separated by commas; all arms without")] = "",
+    keep: Annotated[str, typer.Option(help="shares of visible tokens, for all arms")] = "0.1,0.25",
+    curve: Annotated[str, typer.Option(help="further shares, for the curves of a few arms; none: -")] = "0.05,0.5",
+    seeds: Annotated[int, typer.Option(help="draws per input for predictions")] = 32,
+    picture_seeds: Annotated[int, typer.Option(help="draws per input for reconstructions, 0 for none")] = 2,
+    limit: Annotated[int | None, typer.Option(help="so many inputs at most, a fair sample")] = None,
+    part: Annotated[str, typer.Option(help="test, val or train, where a folder has lists")] = "test",
+    models: Annotated[str, typer.Option(help="auto, embedded or official")] = "embedded",
+    autoencoder: Annotated[str, typer.Option(help="name or file of the reconstruction model")] = "",
+    classifier: Annotated[str, typer.Option(help="name or file of the classifier")] = "",
+    judge: Annotated[str, typer.Option(help="name or file of a classifier never used for a score")] = "",
+    scorers: Annotated[str, typer.Option(help="names or files, FocusMAE's first")] = "embedded,shallow",
+    segmenter: Annotated[str, typer.Option(help="auto, superpixels or a name of `download --list`")] = "superpixels",
+    seed: Annotated[int, typer.Option(help="what the noise begins from")] = 0,
+    shuffle_labels: Annotated[bool, typer.Option(help="a control: every input gets another's label")] = False,
+) -> None:
+    """Compare strategies over many inputs, paired and with intervals: report.json, tables, plots, panels."""
+    from focusmae.evaluation.plan import Plan, read_shares
+    from focusmae.evaluation.run import evaluate as run
+
+    def named(text: str) -> tuple[str, ...]:
+        return tuple(name.strip() for name in text.split(",") if name.strip())
+
+    chosen = {"strategies": named(strategies)} if strategies else {}
+    plan = Plan(
+        **chosen, keeps=read_shares(keep), curve=read_shares("" if curve == "-" else curve), seeds=seeds,
+        picture_seeds=picture_seeds, limit=limit, part=part, models=models, autoencoder=autoencoder,
+        classifier=classifier, judge=judge, scorers=named(scorers), segmenter=segmenter, seed=seed,
+        shuffle_labels=shuffle_labels,
+    )  # fmt: skip
+    run(data, out, plan)
+
+
+@app.command()
+def publish(
+    repo: Annotated[str, typer.Option(help="name or owner/name on the Hub")],
+    token: Annotated[str | None, typer.Option(help="one that may write; else HF_TOKEN or the stored one")] = None,
+    private: Annotated[bool, typer.Option(help="for you alone, where the repository is new")] = False,
+) -> None:
+    """Upload the embedded weights and their model card to the Hub."""
+    from focusmae.publish import publish as upload
+
+    print(upload(repo, token, private=private))
+
+
+@app.command()
 def benchmark(
     json_path: Annotated[Path | None, typer.Option("--json", help="also write the table as JSON")] = None,
     quick: Annotated[bool, typer.Option(help="fewer repetitions")] = False,
@@ -140,6 +201,37 @@ def benchmark(
     from focusmae.benchmark import run
 
     run(json_path, quick=quick)
+
+
+@app.command()
+def segments(
+    data: Annotated[Path, typer.Argument(help="folder of pictures or clips with label maps")],
+    segmenter: Annotated[list[str] | None, typer.Option(help="source; may be given several times")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="file or folder of its weights")] = None,
+    part: Annotated[str | None, typer.Option(help="one of the folder's lists, such as val")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="so many pictures, evenly spread")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="also write the table as JSON")] = None,
+) -> None:
+    """How well segments follow what people drew, beside plain SLIC and Felzenszwalb."""
+    from focusmae.segments_report import run
+
+    note = (lambda name: print(name, file=sys.stderr)) if sys.stderr.isatty() else None
+    run(data, segmenter or ("superpixels",), checkpoint, part=part, limit=limit, json_path=json_path, note=note)
+
+
+@app.command()
+def download(
+    names: Annotated[list[str] | None, typer.Argument(help="names of weights, or timm:NAME")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all that are on the Hub")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="show names, sizes, licences, and what is here")] = False,
+) -> None:
+    """Fetch published weights from the Hub; a download that was broken off goes on where it ended."""
+    from focusmae import download
+
+    if listing:
+        print(download.listing())
+    else:
+        raise typer.Exit(download.run(names or (), everything))
 
 
 def _setup() -> None:
