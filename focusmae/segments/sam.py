@@ -117,7 +117,7 @@ class SamSegmenter:
             raise SettingsError(f"A click adds (1) or removes (0) a segment, and {label} means neither.")
         if label == 0:
             return remove(segments, x, y, frame)
-        return add(self.model, self.embed, view.frames, segments, x, y, frame)
+        return add(self.model, self.embed, view.frames, segments, x, y, frame, self.stride)
 
     def reference_masks(self, view: View, points_per_side: int, rules: Rules = REFERENCE, frame: int = 0) -> Masks:
         """What SamAutomaticMaskGenerator finds on a frame with the same points and thresholds, for comparison.

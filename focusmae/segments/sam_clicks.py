@@ -10,7 +10,7 @@ import torch
 from focusmae.errors import SettingsError
 from focusmae.segments.base import SegmentMap
 from focusmae.segments.regions import sample
-from focusmae.segments.sam_masks import Masks, Rules, boxes_of, stability
+from focusmae.segments.sam_masks import Masks, measure
 from focusmae.segments.sam_model import SamModel
 from focusmae.segments.sam_motion import colours, cuts
 from focusmae.segments.sam_tracking import Tracks, carry
@@ -45,12 +45,19 @@ def remove(segments: SegmentMap, x: float, y: float, frame: int) -> SegmentMap:
 
 
 def add(
-    model: SamModel, embed: Embed, frames: np.ndarray, segments: SegmentMap, x: float, y: float, frame: int
+    model: SamModel,
+    embed: Embed,
+    frames: np.ndarray,
+    segments: SegmentMap,
+    x: float,
+    y: float,
+    frame: int,
+    stride: int = 1,
 ) -> SegmentMap:
     """With one segment more, the last id: what SAM sees at the point, on top of all others.
 
     Of the three masks that SAM offers (whole, part, smaller part) it is the best that contains the point. On a clip
-    it is carried through the frames after and before, until it ends or the shot does.
+    it is carried through the frames after and before, until it ends or the shot does. ``stride``: as in ``follow``.
 
     Raises SettingsError where SAM sees nothing, and when there are MOST segments.
     """
@@ -59,16 +66,19 @@ def add(
     found = _at(model, model.share(next(embed(frames[frame : frame + 1]))), x, y)
     if found is None:
         raise SettingsError("SAM sees no single thing at this point; click further inside of it.")
-    labels, number = segments.labels.copy(), segments.count + 1
-    side, quality = labels.shape[1], float(found.quality[0])
-    labels[frame][sample(found.shapes.cpu().numpy(), side, side)[0]] = number
     cut = cuts(frames)
-    ahead = range(frame + 1, next((t for t in range(frame + 1, len(frames)) if cut[t]), len(frames)))
-    back = range(frame - 1, next((t for t in range(frame, -1, -1) if cut[t]), 0) - 1, -1)
-    for way in (ahead, back):
-        for t, shape in _through(model, embed, frames, found, frame, way):
-            labels[t][sample(shape, side, side)[0]] = number
-    return SegmentMap(labels, np.append(segments.quality, quality), clicked(segments))
+    start = max(t for t in range(frame + 1) if cut[t] or t == 0)
+    end = next((t for t in range(frame + 1, len(frames)) if cut[t]), len(frames))
+    seen = [t for t in range(start, end) if t in (start, frame) or t % stride == 0]
+    shapes = {frame: found.shapes.cpu().numpy()}
+    for way in ([t for t in seen if t > frame], [t for t in reversed(seen) if t < frame]):
+        shapes.update(_through(model, embed, frames, found, frame, way))
+    labels, side = segments.labels.copy(), segments.labels.shape[1]
+    for t in range(start, end):
+        nearest = max(other for other in seen if other <= t)
+        if nearest in shapes:  # else it has ended
+            labels[t][sample(shapes[nearest], side, side)[0]] = segments.count + 1
+    return SegmentMap(labels, np.append(segments.quality, float(found.quality[0])), clicked(segments))
 
 
 def clicked(segments: SegmentMap) -> str:
@@ -79,8 +89,7 @@ def clicked(segments: SegmentMap) -> str:
 def _at(model: SamModel, shared, x: float, y: float) -> Masks | None:
     """The best mask that contains the point, as n = 1, or None."""
     logits, iou = next(model.ask(shared, torch.tensor([[[x, y]]], dtype=torch.float32)))
-    logits, iou = logits[0], iou[0]
-    masks = Masks(logits, iou, stability(logits, Rules().offset), boxes_of(logits > 0))
+    masks = measure(logits[0], iou[0])
     size = model.raster
     there = masks.shapes[:, min(int(y * size), size - 1), min(int(x * size), size - 1)]
     value = torch.where(there, masks.quality, -1.0)
@@ -89,11 +98,11 @@ def _at(model: SamModel, shared, x: float, y: float) -> Masks | None:
 
 
 def _through(
-    model: SamModel, embed: Embed, frames: np.ndarray, masks: Masks, start: int, way: range
+    model: SamModel, embed: Embed, frames: np.ndarray, masks: Masks, start: int, way: list[int]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The shape (1, r, r) of one segment on the frames of ``way``, as long as it lasts."""
     tracks, seen = Tracks.of(masks, 1), colours(frames[start], model.device)
-    for t, embedding in zip(way, embed(frames[list(way)]), strict=True):
+    for t, embedding in zip(way, embed(frames[way]), strict=True):
         now = colours(frames[t], model.device)
         tracks = carry(model, model.share(embedding), tracks, seen, now)
         if not len(tracks.ids):

@@ -15,7 +15,7 @@ import torch
 from scipy.ndimage import distance_transform_edt, label
 
 from focusmae.segments.sam_decoder import Shared
-from focusmae.segments.sam_masks import RELAXED, Masks, Rules, join, judge, none, suppress
+from focusmae.segments.sam_masks import RELAXED, Masks, Rules, join, judge, measure, none, suppress
 from focusmae.segments.sam_model import SamModel
 
 TOKENS_ASIDE = 14  # of the token grid that segments are made for: gaps are measured in its cells
@@ -108,12 +108,12 @@ def _ask(
     model: SamModel, shared: Shared, points: np.ndarray, rules: Rules, meter: Meter, side: int | None = None
 ) -> Masks:
     """Masks at points (k, 2) that pass the rules, measured on the decoder's raster or at ``side`` pixels."""
-    found = [none(model.raster, model.device, model.dtype)]
+    found = [none(model.raster, model.device)]
     at = torch.from_numpy(points).float()[:, None]
     for logits, iou in model.ask(shared, at, least_iou=rules.least_iou) if len(at) else ():
         good = (iou > rules.least_iou).flatten().nonzero()[:, 0]
         logits, many = logits.flatten(0, 1)[good], len(iou)
-        measured = model.enlarge(logits, side) if side and len(good) else None
-        found.append(judge(logits, iou.flatten()[good], rules, measured))
+        enlarged = model.enlarge(logits, side) if side and len(good) else None
+        found.append(judge(measure(logits, iou.flatten()[good], rules.offset, enlarged), rules))
         meter.add(many)
     return join(found)

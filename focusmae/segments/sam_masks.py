@@ -43,7 +43,10 @@ RELAXED = Rules(0.5, 0.7)
 
 @dataclass(frozen=True)
 class Masks:
-    """n masks on one frame: logits (n, r, r), iou and stability (n,), boxes (n, 4) x0, y0, x1, y1 in whole pixels."""
+    """n masks on one frame: logits (n, r, r), iou and stability (n,), boxes (n, 4) x0, y0, x1, y1 in whole pixels.
+
+    Logits are float16, as there may be a thousand of them; the rest is float32.
+    """
 
     logits: torch.Tensor
     iou: torch.Tensor
@@ -72,10 +75,9 @@ def join(parts: list[Masks]) -> Masks:
     return Masks(*(torch.cat([getattr(part, name) for part in parts]) for name in Masks.__dataclass_fields__))
 
 
-def none(raster: int, device: torch.device, dtype: torch.dtype) -> Masks:
+def none(raster: int, device: torch.device) -> Masks:
     """No masks."""
-    empty = torch.zeros(0, device=device)
-    return Masks(torch.zeros(0, raster, raster, device=device, dtype=dtype), empty, empty, empty.view(0, 4))
+    return measure(torch.zeros(0, raster, raster, device=device), torch.zeros(0, device=device))
 
 
 def stability(logits: torch.Tensor, offset: float) -> torch.Tensor:
@@ -96,22 +98,25 @@ def boxes_of(shapes: torch.Tensor) -> torch.Tensor:
     return boxes * shapes.flatten(1).any(1)[:, None]
 
 
-def judge(logits: torch.Tensor, iou: torch.Tensor, rules: Rules, measured: torch.Tensor | None = None) -> Masks:
-    """Those of n masks (n, r, r) with predicted IoU (n,) that pass the rules.
+def measure(
+    logits: torch.Tensor, iou: torch.Tensor, offset: float = Rules.offset, enlarged: torch.Tensor | None = None
+) -> Masks:
+    """n masks (n, r, r) with their predicted IoU (n,); ``enlarged``: the same where stability and boxes are measured."""
+    at = logits if enlarged is None else enlarged
+    return Masks(logits.half(), iou.float(), stability(at, offset), boxes_of(at > 0))
 
-    ``measured``: the same masks on another raster, to measure stability and boxes there.
-    """
-    measured = logits if measured is None else measured
-    steady = stability(measured, rules.offset)
-    rows = ((iou > rules.least_iou) & (steady >= rules.stability)).nonzero()[:, 0]
-    return Masks(logits[rows], iou[rows], steady[rows], boxes_of(measured[rows] > 0))
+
+def judge(masks: Masks, rules: Rules) -> Masks:
+    """Those that pass the rules."""
+    return masks[((masks.iou > rules.least_iou) & (masks.stability >= rules.stability)).nonzero()[:, 0]]
 
 
 def overlaps(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Common pixels and IoU of every mask of a (n, h, w) with every one of b (m, h, w), bool: two (n, m) float32."""
     # Products of zeros and ones: exact in float32, and to one part in 256 in bfloat16, which a GPU multiplies faster.
     kind = torch.bfloat16 if a.is_cuda else torch.float32
-    x, y = (m.flatten(1).to(kind) for m in (a, b))
+    x = a.flatten(1).to(kind)
+    y = x if b is a else b.flatten(1).to(kind)
     common = (x @ y.T).float()
     areas = [m.flatten(1).sum(1).float() for m in (a, b)]
     return common, common / (areas[0][:, None] + areas[1] - common).clamp_min(1)

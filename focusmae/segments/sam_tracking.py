@@ -16,7 +16,7 @@ import torch
 
 from focusmae.segments.sam_decoder import Shared
 from focusmae.segments.sam_everything import Meter, everything
-from focusmae.segments.sam_masks import Masks, Rules, boxes_of, join, overlaps, stability, unrepeated
+from focusmae.segments.sam_masks import Masks, Rules, boxes_of, join, measure, overlaps, unrepeated
 from focusmae.segments.sam_model import SamModel
 from focusmae.segments.sam_motion import colours, cuts, innermost, moves, shifted
 from focusmae.segments.sam_painting import LIMIT, Layer
@@ -75,19 +75,19 @@ def follow(
 ) -> Followed:
     """Segments of frames uint8 (T, S, S, 3); a photo is a clip of one frame.
 
-    The encoder sees every ``stride``-th frame, the others take over the frame before. Prompts: at most
-    points_per_side^2 + 24 on each key frame, and one per living segment on the others.
+    The encoder sees every ``stride``-th frame and the first of each shot; the others take over the frame before.
+    Prompts: at most points_per_side^2 + 24 on each key frame, and one per living segment where it goes on.
 
     embed: frames -> their embeddings, one after the other.   report: called with the share that is done; may raise.
     """
-    steps = range(0, len(frames), stride)
-    new_shot = cuts(frames[::stride])
+    new_shot = cuts(frames)
+    steps = looked_at(new_shot, stride)
     meter = Meter(report, work(len(frames), points_per_side, stride))
     out, live, seen, key, last = Followed(), None, None, 0, 0
-    for step, (t, embedding) in enumerate(zip(steps, embed(frames[::stride]), strict=True)):
+    for t, until, embedding in zip(steps, [*steps[1:], len(frames)], embed(frames[steps]), strict=True):
         meter.add(ENCODING)
         shared, now = model.share(embedding), colours(frames[t], model.device)
-        fresh = live is None or new_shot[step]
+        fresh = live is None or new_shot[t]
         if not fresh:
             meter.add(len(live.ids))
             live = carry(model, shared, live, seen, now)
@@ -99,9 +99,13 @@ def follow(
         seen = now
         for number, mean in zip(live.ids.tolist(), (live.total / live.age).tolist(), strict=True):
             out.quality[number] = mean
-        layer = Layer(live.ids, live.masks.shapes)
-        out.layers += [layer] * min(stride, len(frames) - t)
+        out.layers += [Layer(live.ids, live.masks.shapes)] * (until - t)
     return out
+
+
+def looked_at(new_shot: list[bool], stride: int) -> list[int]:
+    """Which frames the encoder sees."""
+    return [t for t, new in enumerate(new_shot) if new or t % stride == 0]
 
 
 ENCODING = 250
@@ -135,7 +139,7 @@ def carry(
     }
     answers = list(model.ask(shared, several=False, **prompts))
     logits, iou = (torch.cat(parts)[:, 0] for parts in zip(*answers, strict=True))
-    masks = Masks(logits, iou, stability(logits, Rules().offset), boxes_of(logits > 0))
+    masks = measure(logits, iou)
     common = (masks.shapes & shapes).flatten(1).sum(1)
     either = (masks.shapes | shapes).flatten(1).sum(1)
     alike = common / either.clamp_min(1) >= SAME

@@ -140,13 +140,14 @@ def segments(file: str, segmenter: str = "auto", text: str = "") -> tuple[dict, 
 
 @on_gpu(lambda job, folder: run_seconds(job))
 def _segments(job: dict, folder: str) -> tuple[dict, str]:
+    from focusmae.comparison import first_view
     from focusmae.media import open_media, write_mp4, write_png
-    from focusmae.prepared import segment
     from focusmae.render import segments_pane
+    from focusmae.settings import Settings
 
     media = open_media(job["source"])
-    view = media.view()
-    found = segment(view, job["segmenter"], job["text"] or None)
+    first, _ = first_view(media, Settings(segmenter=job["segmenter"], text=job["text"] or None))
+    view, found = first.view, first.segments
     area = np.bincount(found.labels.ravel(), minlength=found.count + 1) / found.labels.size
     frames = segments_pane(view.frames, found.labels)
     Path(folder).mkdir(parents=True)

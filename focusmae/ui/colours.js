@@ -19,11 +19,12 @@ function coloured(map, value) {
 }
 
 // The colours of the theme in use: paper, its lines, and the arms', as [r, g, b].
+const reader = document.createElement("canvas").getContext("2d"); // it writes every colour as #rrggbb
+
 function palette(place) {
-  const style = getComputedStyle(place), ctx = document.createElement("canvas").getContext("2d");
-  const read = (name) => {
-    ctx.fillStyle = style.getPropertyValue(name).trim();
-    return [1, 3, 5].map((at) => parseInt(ctx.fillStyle.slice(at, at + 2), 16));
+  const style = getComputedStyle(place), read = (name) => {
+    reader.fillStyle = style.getPropertyValue(name).trim();
+    return [1, 3, 5].map((at) => parseInt(reader.fillStyle.slice(at, at + 2), 16));
   };
   return { paper: read("--fm-paper"), line: read("--fm-paper-line"), arms: [read("--fm-a-fill"), read("--fm-b-fill")] };
 }

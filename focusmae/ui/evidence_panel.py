@@ -51,7 +51,7 @@ def gather(job: dict) -> Iterator[dict | None]:
 
 @on_gpu(evidence_seconds)
 def _gather(job: dict) -> Iterator[dict]:
-    from focusmae.evidence import CURVE_SEEDS, SEEDS, curve_steps, evidence_steps
+    from focusmae.evidence import CURVE_SEEDS, KEEPS, SEEDS, curve_steps, evidence_steps
     from focusmae.media import open_media
 
     source, settings = read_job(job)
@@ -71,7 +71,7 @@ def _gather(job: dict) -> Iterator[dict]:
         measures = [_measure(table, key) for key in STRIPS if key in table.rows[0][0]]
         message = {**message, "seeds": table.seeds, "measures": measures}
         yield message
-    for point in curve_steps(opened, settings):
+    for point in curve_steps(opened, settings, KEEPS, CURVE_SEEDS):
         row = {"keep": point.keep, "visible": point.visible}
         row["arms"] = [{key: _short(arm[key]) for key in CURVES if key in arm} for arm in point.arms]
         message = {**message, "curve": [*message["curve"], row]}

@@ -32,8 +32,8 @@ ENGLISH = {
     "title_image": "Same photo, same budget of {k} patches, same noise.",
     "title_clip": "Same clip, same budget of {k} patches, same noise.",
     "title_empty": "What should a network look at?",
-    "lead": "{a} on the left, {b} on the right. Both pass their patches through the same network, which has to "
-    "imagine the rest and to name what it sees. Point at a patch to follow it.",
+    "lead": "{a} on the left, {b} on the right: the same network has to imagine the rest and to name what it sees. "
+    "Point at a patch to follow it; click a segment in the first column to raise it.",
     "lead_empty": "Choose a photo or a clip. A quarter of its patches is drawn twice, once at random and once by what "
     "a scorer holds to be important; the same network then has to imagine and to name the rest.",
     "everything": "Everything",
@@ -326,7 +326,7 @@ CHINESE = {
     "title_clip": "同一段短片，同样 {k} 个图块，同样的噪声。",
     "title_empty": "网络应该看哪里？",
     "lead": "左边：{a}；右边：{b}。两边的可见图块经过同一个网络，由它想象其余部分并说出看到了什么。"
-    "指向任一图块即可对照。",
+    "指向任一图块即可对照；点击第一列中的区域可以提升它。",
     "lead_empty": "选择一张照片或一段短片。我们从中抽取四分之一的图块两次：一次随机，一次按评分器认为的重要性；"
     "然后由同一个网络想象其余部分并给出名称。",
     "everything": "全部",

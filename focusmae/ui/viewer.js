@@ -52,7 +52,7 @@ function show(m) {
   settle();
   press();
   paint();
-  status(say("done", { s: m.seconds.toFixed(2) }), 1);
+  status(m.seconds ? say("done", { s: m.seconds.toFixed(2) }) : "", 1);
   if (m.frames < 2) play(false);
   else play(before && before.input === m.input ? view.playing !== null : !calm.matches);
 }
@@ -96,5 +96,6 @@ async function receive() {
 watch("value", receive);
 receive();
 
-new ResizeObserver(() => paint()).observe(root.querySelector(".fm-grid"));
+const resized = new ResizeObserver(() => paint());
+for (const box of [root.querySelector(".fm-grid"), part("stage")]) resized.observe(box);
 new MutationObserver(() => paint()).observe(document.body, { attributes: true, attributeFilter: ["class"] });

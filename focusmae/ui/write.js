@@ -56,7 +56,7 @@ function segmentRows(m, rows, focus) {
       <button type="button" class="fm-segment" data-touch="1" aria-pressed="${sign > 0}" title="${esc(say("raise_segment", { i: id }))}">
         <canvas width="72" height="72" aria-hidden="true"></canvas>
         <span>${esc(name)}<small>${esc(state || say("area", { p: percent(area) }))}</small></span>
-        <em>${percent(chance)} %</em><b>+</b><i style="width:${(100 * clamp(chance)).toFixed(1)}%;background:${rgb(segmentColour(m, id))}"></i></button>
+        <em>${percent(chance)} %</em><b aria-hidden="true">+</b><i style="width:${(100 * clamp(chance)).toFixed(1)}%;background:${rgb(segmentColour(m, id))}"></i></button>
       <button type="button" class="fm-less" data-touch="-1" aria-pressed="${sign < 0}" aria-label="${esc(say("lower_segment", { i: id }))}"
         title="${esc(say("lower_segment", { i: id }))}">−</button></li>`;
   }).join("");

@@ -126,9 +126,12 @@ def test_a_click_removes_and_ids_of_others_stay():
 def test_a_click_on_a_clip_follows_the_thing_both_ways(frame):
     view = moving()
     start = SegmentMap(np.ones((6, 256, 256)), [0.4], "superpixels")
-    segments = colour_segmenter().click(view, start, (40 + 10 * frame) / 256, 100 / 256, frame=frame)
-    assert [int(segments.labels[t, 100, 40 + 10 * t]) for t in range(6)] == [2] * 6
-    assert (segments.labels[:, 200, 200] == 1).all()
+    for stride in (1, 2):
+        segmenter = colour_segmenter(stride=stride)
+        segments = segmenter.click(view, start, (40 + 10 * frame) / 256, 100 / 256, frame=frame)
+        assert [int(segments.labels[t, 100, 40 + 10 * t]) for t in range(6)] == [2] * 6
+        assert (segments.labels[:, 200, 200] == 1).all()
+        assert segmenter.model.cost.frames == (6 if stride == 1 else 3 + frame % 2)
 
 
 def test_a_click_stops_at_cuts():

@@ -8,7 +8,7 @@ from segment_anything.utils.amg import batched_mask_to_box, calculate_stability_
 
 from focusmae.segments.sam import SamSegmenter
 from focusmae.segments.sam_everything import Meter, everything, gap_middles, grid
-from focusmae.segments.sam_masks import Masks, Rules, boxes_of, join, judge, overlaps, stability, suppress
+from focusmae.segments.sam_masks import Masks, Rules, boxes_of, join, judge, measure, overlaps, stability, suppress
 from focusmae.segments.sam_model import SamModel
 from focusmae.segments.sam_weights import read_sam
 from tests.segments.sam_peers import ColourSam, colour_frame, pair_overlaps, random_sam, view_of
@@ -82,9 +82,7 @@ def test_overlaps_count_pixels():
 
 
 def masks_of(shapes, iou) -> Masks:
-    logits = torch.stack(shapes).float() * 16 - 8
-    iou = torch.tensor(iou)
-    return Masks(logits, iou, stability(logits, 1.0), boxes_of(logits > 0))
+    return measure(torch.stack(shapes).float() * 16 - 8, torch.tensor(iou))
 
 
 def test_what_repeats_a_better_mask_goes():
@@ -103,12 +101,12 @@ def test_what_repeats_a_better_mask_goes():
 def test_rules_are_thresholds():
     square = torch.zeros(32, 32, dtype=torch.bool)
     square[8:24, 8:24] = True
-    logits = masks_of([square] * 3, [0.9, 0.8, 0.9]).logits
-    logits[2] = torch.where(square, 0.5, -8)  # gone at the higher threshold
-    iou = torch.tensor([0.9, 0.8, 0.9])
-    assert judge(logits, iou, Rules(0.85, 0.9)).iou.tolist() == pytest.approx([0.9])
-    assert len(judge(logits, iou, Rules(0.85, 0.0))) == 2
-    assert len(judge(logits, iou - 1, Rules(0.0, 0.9))) == 2  # nought lets everything pass
+    logits = torch.stack([torch.where(square, sure, -8) for sure in (8, 8, 0.5)])  # the last is gone one level higher
+    masks, poor = (measure(logits, torch.tensor([0.9, 0.8, 0.9]) - less) for less in (0, 1))
+    assert masks.logits.dtype == torch.float16 and masks.quality.dtype == torch.float32
+    assert judge(masks, Rules(0.85, 0.9)).iou.tolist() == pytest.approx([0.9])
+    assert len(judge(masks, Rules(0.85, 0.0))) == 2
+    assert len(judge(poor, Rules(0.0, 0.9))) == 2  # nought lets everything pass
 
 
 def test_a_covered_picture_is_asked_at_every_second_point_only():

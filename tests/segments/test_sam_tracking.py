@@ -54,6 +54,13 @@ def test_stride_hands_the_frame_before_on():
     assert id_at(found.layers[4], 120, 100) == id_at(found.layers[0], 40, 100)
 
 
+def test_a_cut_at_a_frame_that_would_be_passed_over_is_looked_at():
+    frames = [colour_frame((60, 60, 40, RED))] * 3 + [colour_frame((60, 60, 40, BLUE), ground=GREY)] * 3
+    model, found = run(frames, stride=2)
+    assert model.cost.frames == 4 and len(found.layers) == 6
+    assert not set(found.layers[2].ids.tolist()) & set(found.layers[3].ids.tolist())
+
+
 def test_a_thing_that_goes_ends_and_one_that_comes_is_new_at_the_next_key_frame():
     frames = [colour_frame(*[(60, 60, 30, RED)] * (t < 4), *[(190, 190, 30, BLUE)] * (t >= 6)) for t in range(12)]
     _, found = run(frames)

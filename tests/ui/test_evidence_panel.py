@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from focusmae.evidence import CURVE_SEEDS, KEEPS, SEEDS, evidence_steps
+from focusmae.evidence import KEEPS, evidence_steps
 from focusmae.settings import Settings
 from focusmae.ui import evidence_panel
 from focusmae.ui.job import DEFAULTS
@@ -14,20 +14,21 @@ JOB = {**DEFAULTS, "source": "chelsea", "keep": 10}
 
 
 def test_messages_grow_from_nothing_to_draws_and_curves(monkeypatch):
-    monkeypatch.setattr("focusmae.evidence.KEEPS", KEEPS[:2])
+    for name, value in (("SEEDS", 4), ("KEEPS", KEEPS[:2]), ("CURVE_SEEDS", 2)):
+        monkeypatch.setattr(f"focusmae.evidence.{name}", value)
     messages = [json.loads(json.dumps(message)) for message in evidence_panel.gather(JOB)]
     draws = [len(message["seeds"]) for message in messages]
-    assert draws[: SEEDS + 1] == list(range(SEEDS + 1)) and messages[0]["measures"] == []
+    assert draws == [0, 1, 2, 3, 4, 4, 4] and messages[0]["measures"] == []
     last = messages[-1]
-    assert [arm["name"] for arm in last["arms"]] == ["random", "select"] and last["total"] == SEEDS
-    *_, table = evidence_steps(open_source("chelsea"), Settings(keep=0.1), SEEDS)
+    assert [arm["name"] for arm in last["arms"]] == ["random", "select"] and last["total"] == 4
+    *_, table = evidence_steps(open_source("chelsea"), Settings(keep=0.1), 4)
     for measure in last["measures"]:
         assert measure["differences"] == pytest.approx(table.differences(measure["key"]), abs=2e-6)
         row = table.paired[measure["key"]]
         assert (measure["mean"], measure["low"], measure["high"]) == pytest.approx(
             (row["mean_difference"], row["low"], row["high"]), abs=1e-6
         )
-    assert last["curve"] and last["curve_seeds"] == CURVE_SEEDS
+    assert [point["keep"] for point in last["curve"]] == [0.05, 0.9] and last["curve_seeds"] == 2
     for point in last["curve"]:
         for arm in point["arms"]:
             mean, low, high = arm["p_class"]

@@ -27,7 +27,8 @@ not this
 
 def test_blocks_become_html_and_links_their_words():
     html = section_html(TEXT)
-    assert "<p>Words with <code>code</code>, <b>weight</b>, a link and &lt;b&gt;no&lt;/b&gt; markup over two lines.</p>" in html
+    words = "Words with <code>code</code>, <b>weight</b>, a link and &lt;b&gt;no&lt;/b&gt; markup over two lines."
+    assert f"<p>{words}</p>" in html
     assert '<th scope="col">a</th>' in html and "<td>1</td><td><code>x</code></td>" in html
     assert "<ul><li>one and more</li><li>two</li></ul>" in html and "<h3>Smaller</h3>" in html
     assert "not this" not in html and "example.org" not in html

@@ -70,7 +70,7 @@ def test_launch_keeps_nothing_and_asks_nobody():
 def test_every_word_that_the_scripts_say_exists():
     said = set()
     for path in header.README.parent.glob("focusmae/ui/*.js"):
-        said |= set(re.findall(r'\bsay\("(\w+)"', path.read_text("utf-8")))
+        said |= set(re.findall(r'\bsay\("(\w+)"[,)]', path.read_text("utf-8")))
     assert said and said <= ENGLISH.keys()
 
 

@@ -36,7 +36,7 @@ def test_python_asks_for_these_settings(settings, source, monkeypatch):
 
 @pytest.mark.parametrize("settings", [Settings(), MANY])
 def test_the_command_asks_for_these_settings(settings, tmp_path, monkeypatch, capsys):
-    command = as_command("golf_ball.mp4", "", settings)
+    command = as_command("parachute.jpg", "", settings)
     words = shlex.split(command)
     assert words[:4] == ["python", "-m", "focusmae", "compare"]
     assert main([*words[3:-1], str(tmp_path)]) == 0
