@@ -249,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
         if away:
             port = self.hub._store.server_address[1]
             linked = {
-                "Location": f"http://127.0.0.1:{port}/{self.repo}/resolve/{commit}/{self.name}",
+                "Location": f"http://localhost:{port}/{self.repo}/resolve/{commit}/{self.name}",
                 "X-Repo-Commit": commit, "X-Linked-Size": str(len(content)),
                 "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"', "ETag": '"of the redirect"',
             }  # fmt: skip

@@ -41,13 +41,15 @@ def test_json_is_one_object_and_nothing_else(capsys, photo_file):
 def test_all_options_reach_the_comparison(capsys, photo_file, tmp_path):
     options = {
         "keep": 0.2, "seed": 7, "seeds": 2, "strategies": "random, lattice", "models": "embedded",
-        "segmenter": "superpixels", "text": "a face", "clips": 2, "crops": 3, "out": tmp_path / "out",
+        "segmenter": "superpixels", "text": "a face", "clips": 2, "crops": 3, "seconds": 1.5, "focus": "2:+3.5",
+        "autoencoder": "embedded", "classifier": "embedded-image", "out": tmp_path / "out",
     }  # fmt: skip
     status, out, _ = run(
         capsys, "compare", photo_file, "--json", *(x for k, v in options.items() for x in (f"--{k}", v))
     )
     result = json.loads(out)
-    expected = {**options, "strategies": ["random", "lattice"]}
+    expected = {**options, "strategies": ["random", "lattice"], "focus": [[2, 3.5]]}
+    expected |= {"start": None, "checkpoint": None, "clicks": []}
     del expected["out"]
     assert status == 0 and result["settings"] == expected and result["paired"]
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == result
@@ -79,7 +81,6 @@ def test_a_clip(capsys, clip_file):
         (("--seeds", "0"), "seeds"),
         (("--strategies", "random,best"), "best"),
         (("--strategies", ","), "strategy"),
-        (("--models", "official"), "official"),
         (("--models", "huge"), "huge"),
         (("--segmenter", "sam-vit-base"), "sam-vit-base"),
         (("--clips", "99"), "clips"),

@@ -15,13 +15,14 @@ from focusmae import comparison as pipeline
 from focusmae import hub
 from focusmae.arms import PAIRED
 from focusmae.comparison import STEPS, Comparison, Progress, Settings, compare, compare_steps
-from focusmae.errors import MediaError, SettingsError
+from focusmae.errors import MediaError, SettingsError, WeightsError
 from focusmae.masking import STRATEGIES, Grid, generator, heldout_tokens, sample_visible
 from focusmae.media import open_media
 from focusmae.models.load import Scorer, load_classifier
 from focusmae.models.scorer import Scores
 from focusmae.prepared import Cache, foreign_segments
 from focusmae.segments.descriptors import token_segments
+from tests.hub_server import HubServer
 from tests.tiny import is_one_sentence
 
 PHOTO, CLIP = Grid(1, 14, 14), Grid(8, 14, 14)
@@ -287,7 +288,6 @@ def test_strategies_in_any_order_share_the_noise(photo_file, photo, cache):
         {"strategies": ("random", "random")},
         {"strategies": ("random", "best")},
         {"models": "largest"},
-        {"models": "official"},
         {"segmenter": "sam-vit-gigantic"},
         {"clips": 0},
         {"clips": 11},
@@ -343,7 +343,7 @@ def test_what_was_segmented_once_is_not_segmented_again(photo_file, photo, clip_
     def segmented(*_):
         raise AssertionError("segmented again")
 
-    monkeypatch.setattr(pipeline, "segment", segmented)
+    monkeypatch.setattr(pipeline, "segment_steps", segmented)
     same(compare(photo_file, cache=cache), photo)
     again = compare(photo_file.read_bytes(), keep=0.5, seed=4, strategies=("select", "lattice"), cache=cache)
     np.testing.assert_array_equal(again.scores, photo.scores)
@@ -351,17 +351,6 @@ def test_what_was_segmented_once_is_not_segmented_again(photo_file, photo, clip_
     for changed in ({"crops": 3}, {"text": "a dog"}):
         with pytest.raises(AssertionError, match="segmented again"):
             compare(photo_file, cache=cache, **changed)
-
-
-def test_the_cache_keeps_the_latest_few():
-    kept = Cache(2)
-    for name in "abc":
-        kept.put((name,), name)
-        kept.get(("b",))
-    assert [kept.get((name,)) for name in "abc"] == [None, "b", "c"]
-    kept.get(("b",))
-    kept.put(("d",), "d")
-    assert [kept.get((name,)) for name in "bcd"] == ["b", None, "d"]
 
 
 def test_steps_come_in_order(photo_file):
@@ -378,8 +367,8 @@ def test_steps_come_in_order(photo_file):
 
 def test_closing_the_steps_cancels(photo_file, monkeypatch):
     done = []
-    original = pipeline.segment
-    monkeypatch.setattr(pipeline, "segment", lambda *args: done.append(1) or original(*args))
+    original = pipeline.segment_steps
+    monkeypatch.setattr(pipeline, "segment_steps", lambda *args: done.append(1) or original(*args))
     kept = Cache()
     steps = compare_steps(photo_file, Settings(), kept)
     while next(steps).step != "segments":
@@ -388,6 +377,12 @@ def test_closing_the_steps_cancels(photo_file, monkeypatch):
     assert done == [] and list(steps) == []
     compare(photo_file, cache=kept)
     assert done == [1]
+
+
+def test_official_weights_that_nobody_has_are_said_in_one_sentence(photo_file):
+    with HubServer({}), pytest.raises(WeightsError) as error:
+        compare(photo_file, models="official")
+    assert is_one_sentence(str(error.value)) and "vit-mae-base" in str(error.value)
 
 
 # Evidence

@@ -1,7 +1,8 @@
 """The run over many inputs: one small file each, so that what is done is never lost; then the report.
 
-Alone, or under ``accelerate launch`` on any number of devices and machines that share the report's folder: inputs are
-dealt out by their number, every process writes its own rows, and the main process merges them and does what is missing.
+Alone, or under ``accelerate launch`` (on CPUs ``torchrun``) on any number of devices and machines that share the
+report's folder: inputs are dealt out by their number, every process writes its own rows, and the main process merges
+them and does what is missing.
 A run that was killed goes on where it was: a row is found again by the hash of all that it depends on.
 """
 
@@ -53,8 +54,7 @@ def evaluate(
         WeightsError: weights that are missing or damaged.
     """
     plan.check()
-    state = PartialState(timeout=PATIENCE)
-    device.setup()
+    state = PartialState(cpu=device.setup().type == "cpu", timeout=PATIENCE)
     say = report if state.is_main_process else lambda _: None
     found, broken, repeated = survey(gather(data, plan.part), plan.limit, say)
     runner = Runner(found, out, plan, load or (lambda kind: load_planned(plan, kind)))

@@ -101,7 +101,7 @@ def boxes_of(shapes: torch.Tensor) -> torch.Tensor:
 def measure(
     logits: torch.Tensor, iou: torch.Tensor, offset: float = Rules.offset, enlarged: torch.Tensor | None = None
 ) -> Masks:
-    """n masks (n, r, r) with their predicted IoU (n,); ``enlarged``: the same where stability and boxes are measured."""
+    """n masks (n, r, r) with their predicted IoU (n,); stability and boxes of ``enlarged`` where it is given."""
     at = logits if enlarged is None else enlarged
     return Masks(logits.half(), iou.float(), stability(at, offset), boxes_of(at > 0))
 

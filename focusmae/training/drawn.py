@@ -78,4 +78,5 @@ class AdaMAE(nn.Module):
         masked = torch.ones_like(scores).scatter(1, visible, 0.0)
         loss = -(masked * error * scores.log_softmax(-1)).sum() / masked.sum()
         balance, entropy = balance_losses(gates)
-        return loss + BALANCE * balance, {"error": error.mean(), "balance": balance.detach(), "gate_entropy": entropy}
+        figures = {"error": error.mean(), "balance": balance.detach(), "gate_entropy": entropy.detach()}
+        return loss + BALANCE * balance, figures

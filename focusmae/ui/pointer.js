@@ -123,7 +123,10 @@ root.addEventListener("pointermove", (event) => {
   if (!touching.has(event.pointerId)) return point(event);
   touching.set(event.pointerId, { x: event.clientX, y: event.clientY });
   const area = grip.at.box.getBoundingClientRect(), dx = event.clientX - grip.x, dy = event.clientY - grip.y;
-  grip.moved ||= Math.hypot(dx, dy) > SLACK;
+  if (!grip.moved && Math.hypot(dx, dy) > SLACK) {
+    grip.moved = true;
+    if (view.zoom.k > 1 || dividing(grip)) mark(NOTHING); // a drag shows no card
+  }
   if (touching.size === 2 && grip.spread) {
     const now = spreadOf([...touching.values()]);
     view.zoom = grip.zoom;
