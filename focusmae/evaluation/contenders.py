@@ -74,7 +74,7 @@ def fingerprint(network) -> str:
     digest = hashlib.sha256(repr((type(network).__name__, getattr(network, "config", None))).encode())
     for name, value in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -86,9 +86,9 @@ def _panes(case: Case, networks: Networks, keep: float, seed: int) -> list[np.nd
 def _caption(row: dict, gain: float, keep: float) -> str:
     arms = row["draws"][f"{keep:g}"]
     metric = "p_true" if "p_true" in arms["random"] else "p_class"
-    label = row["label"] or row["said"]
-    truth = f"{label}, full view says {row['said']} {row['full']['p_class']:.2f}"
-    words = f"p({label}) random {arms['random'][metric]:.2f}, FocusMAE {arms['select'][metric]:.2f} ({gain:+.2f})"
+    truth = f"{row['label'] or 'no label'}, full view says {row['said']} {row['full']['p_class']:.2f}"
+    chance, ours = (arms[name][metric] for name in ("random", "select"))
+    words = f"p({row['label'] or row['said']}) random {chance:.2f}, FocusMAE {ours:.2f} ({gain:+.2f})"
     return f"{row['name'][-60:]}   {truth}   {words}"
 
 

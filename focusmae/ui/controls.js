@@ -5,7 +5,7 @@ const { whenViewer, size } = window.focusmae;
 const given = props.given; // what can be chosen; see controls.py
 let job = { ...given.defaults };
 const sheet = { models: given.models, offer: null };
-const state = { tokens: 0, clip: false, timer: 0, uploading: 0, shipped: false };
+const state = { tokens: 0, clip: false, timer: 0, uploading: 0, shipped: false, running: false, wanted: false };
 
 const at = (selector) => element.querySelector(selector);
 const options = (rows, chosen) => rows.map(({ name, title }) =>
@@ -55,9 +55,22 @@ function go(change = {}) {
   show();
   remember();
   trigger("halt"); // what goes on in the background belongs to the former picture
+  ask();
+}
+
+// One run at a time: while it goes on, only the newest wish is kept.
+function ask() {
   props.value = job;
+  state.wanted = state.running;
+  if (state.running) return;
+  state.running = true;
   trigger("go");
 }
+
+document.addEventListener("focusmae-free", () => {
+  state.running = false;
+  if (state.wanted) ask();
+});
 
 const soon = (change) => { // for what changes in quick steps
   clearTimeout(state.timer);
@@ -106,8 +119,8 @@ at("#seed").addEventListener("change", (event) => {
 at("#next").addEventListener("click", () => go({ seed: job.seed + 1 }));
 for (const id of ["left", "right"]) at(`#${id}`).addEventListener("change", (event) => go({ [id]: event.target.value }));
 at("#text").addEventListener("change", (event) => anew({ text: event.target.value.trim() }));
-at("#compare").addEventListener("click", () => go());
-at("#cancel").addEventListener("click", () => trigger("cancel"));
+at("#compare").addEventListener("click", () => { state.running = false; go(); }); // whatever went wrong before
+at("#cancel").addEventListener("click", () => { state.wanted = false; trigger("cancel"); });
 element.addEventListener("keyup", (event) => event.stopPropagation()); // the fields answer by themselves
 
 // --- what the others say ---------------------------------------------------------------------------------------
@@ -171,4 +184,5 @@ watch("packed", () => {
   if (!props.packed) return;
   if (props.packed.error) return tell(props.packed.error);
   tell(say("packed"));
+  setTimeout(() => document.querySelector("#packed").click(), 50); // once Gradio has given it its file
 });

@@ -12,6 +12,7 @@ import gradio as gr
 from focusmae import hub
 from focusmae.errors import FocusMAEError, WeightsError
 from focusmae.steps import stepwise
+from focusmae.ui.beside import beside
 from focusmae.ui.text import ENGLISH
 from focusmae.ui.weights import ROLES
 
@@ -21,13 +22,18 @@ TELL_EVERY = 0.25  # seconds
 
 def fetch(job: dict) -> Iterator[dict]:
     """Fetch what ``job["offer"]`` {role, name} names; yields updates of the controls, errors included."""
+    for news in beside(lambda: _fetch(job)):
+        yield gr.skip() if news is None else news
+
+
+def _fetch(job: dict) -> Iterator[dict]:
     offer = job.get("offer") if isinstance(job, dict) else None
     role, name = (offer.get("role"), offer.get("name")) if isinstance(offer, dict) else (None, None)
     try:
         if role not in ROLES or name not in hub.names(role):
             raise WeightsError("These weights are not in the list: choose one that the page offers.")
         last = 0.0
-        for fraction in stepwise(lambda report: _fetch(hub.find(role, name), report)):
+        for fraction in stepwise(lambda report: _transfer(hub.find(role, name), report)):
             if time.monotonic() - last > TELL_EVERY:
                 last = time.monotonic()
                 yield _news(role, name, fraction=fraction)
@@ -39,7 +45,7 @@ def fetch(job: dict) -> Iterator[dict]:
         yield _news(role, name, error=ENGLISH["failed"])
 
 
-def _fetch(weights: hub.Weights, report: Callable[[float], None]) -> None:
+def _transfer(weights: hub.Weights, report: Callable[[float], None]) -> None:
     hub.fetch(weights, lambda done, total: report(done / max(total, 1)))
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 
 from focusmae.errors import FocusMAEError
 from focusmae.strategies import STRATEGIES
+from focusmae.ui.beside import beside
 from focusmae.ui.gpu import evidence_seconds, on_gpu
 from focusmae.ui.job import read_job
 from focusmae.ui.picker import open_source
@@ -37,16 +38,21 @@ def make_panel() -> gr.HTML:
 
 def gather(job: dict) -> Iterator[dict | None]:
     """Messages for the panel as the draws come in; None (an empty panel) where the job cannot be compared."""
+    for message in beside(lambda: _patiently(job)):
+        yield gr.skip() if message is None else message["panel"]
+
+
+def _patiently(job: dict) -> Iterator[dict]:
     try:
         read_job(job)
         for message in _gather(job):
-            yield message
+            yield {"panel": message}
             give_way()
     except FocusMAEError:
-        yield None  # the run before has said why
+        yield {"panel": None}  # the run before has said why
     except Exception:
         log.exception("no evidence")
-        yield None
+        yield {"panel": None}
 
 
 @on_gpu(evidence_seconds)

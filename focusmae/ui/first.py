@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from functools import cache
 
+import gradio as gr
+
 from focusmae.ui import viewer
 from focusmae.ui.evidence_panel import gather
 from focusmae.ui.job import DEFAULTS, read_job
@@ -29,7 +31,7 @@ def compute() -> dict:
 
     source, settings = read_job(DEFAULTS)
     *_, comparison = compare_steps(open_source(source), settings)
-    *_, evidence = gather(DEFAULTS)
+    *_, evidence = (message for message in gather(DEFAULTS) if message != gr.skip())
     return {"result": {**viewer.result("first", comparison, 0.0), "shipped": True}, "evidence": evidence}
 
 

@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from focusmae.errors import FocusMAEError
+from focusmae.ui.beside import beside
 from focusmae.ui.gpu import evidence_seconds, on_gpu
 from focusmae.ui.job import read_job
 from focusmae.ui.picker import open_source
@@ -22,16 +23,21 @@ log = logging.getLogger(__name__)
 
 
 def pack(job: dict) -> Iterator[tuple]:
-    """Yields (path of the ZIP or skip, update of the controls)."""
+    """Yields (path of the ZIP, or nothing new; update of the controls)."""
+    for done in beside(lambda: _made(job)):
+        yield done or (gr.skip(), gr.skip())
+
+
+def _made(job: dict) -> Iterator[tuple]:
     try:
         read_job(job)
         path = _pack(job, str(Path(get_upload_folder()) / f"pack-{uuid.uuid4().hex}"))
-        yield path, gr.update(packed={"path": Path(path).parent.name})
+        yield path, gr.update(packed={"folder": Path(path).parent.name})
     except FocusMAEError as error:
-        yield gr.skip(), gr.update(packed={"error": str(error)})
+        yield gr.skip(), gr.update(packed={"error": str(error), "turn": uuid.uuid4().hex})
     except Exception:
         log.exception("not packed")
-        yield gr.skip(), gr.update(packed={"error": ENGLISH["failed"]})
+        yield gr.skip(), gr.update(packed={"error": ENGLISH["failed"], "turn": uuid.uuid4().hex})
 
 
 @on_gpu(lambda job, folder: evidence_seconds(job))

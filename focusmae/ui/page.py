@@ -59,11 +59,12 @@ def build() -> gr.Blocks:
             run,
             controls,
             panes,
-            trigger_mode="always_last",  # while one runs, only the newest wish is kept
+            trigger_mode="multiple",  # the controls wait for "free" before they ask again
             concurrency_id=WORK,
             concurrency_limit=1,
             **hidden,
         )
+        running.then(None, js="() => { document.dispatchEvent(new Event('focusmae-free')); }")  # cancelled or done
         proving = controls.prove(
             gather,
             controls,
@@ -76,10 +77,9 @@ def build() -> gr.Blocks:
         controls.halt(None, cancels=[proving])
         controls.cancel(None, cancels=[running, proving])
         controls.cancel(lambda: {"kind": "cancelled"}, None, panes, **quick)
-        packing = controls.pack(
+        controls.pack(
             pack, controls, [packed, controls], concurrency_id=WORK, concurrency_limit=1, **hidden
         )
-        packing.then(None, js="() => document.querySelector('#packed').click()")
         fetching = controls.fetch(
             fetch, controls, controls, concurrency_id=DOWNLOADS, concurrency_limit=1, **hidden
         )

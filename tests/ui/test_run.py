@@ -14,6 +14,7 @@ JOB = {**DEFAULTS, "source": "chelsea"}
 
 def test_a_run_tells_its_steps_and_ends_with_a_result():
     messages = list(run.run(JOB))
+    messages = [m for m in messages if m.get("step") != "waiting"]
     assert [m["kind"] for m in messages] == ["progress"] * (len(messages) - 1) + ["result"]
     assert {"reading", "masks", "reconstruction", "prediction"} <= {m["step"] for m in messages[:-1]}
     last = json.loads(json.dumps(messages[-1]))
@@ -43,32 +44,41 @@ def test_known_errors_are_shown_and_unknown_ones_are_not(monkeypatch):
     assert told == {"kind": "error", "text": None}
 
 
-def test_closing_a_run_stops_the_work(monkeypatch):
+def stalled(monkeypatch):
+    """A comparison that goes on until it is closed: (ended, an event)."""
     from focusmae.comparison import Progress
 
-    ended = []
+    ended = threading.Event()
 
     def endless(*_):
         try:
             while True:
                 yield Progress("segments", 0.1)
         finally:
-            ended.append(True)
+            ended.set()
 
     monkeypatch.setattr("focusmae.comparison.compare_steps", endless)
+    return ended
+
+
+def until(stream, step: str) -> dict:
+    return next(message for message in stream if message.get("step") == step)
+
+
+def test_closing_a_run_stops_the_work(monkeypatch):
+    ended = stalled(monkeypatch)
     stream = run.run(JOB)
-    assert [next(stream)["step"] for _ in range(3)] == ["loading", "segments", "segments"]
+    until(stream, "segments")
+    assert not ended.is_set()
     stream.close()
-    assert ended
-    run.give_way(0.0)  # nobody is at work any more, so it returns
+    assert ended.wait(5)
+    run.give_way()  # nobody is at work any more, so it returns
 
 
 def test_the_background_gives_way_to_whoever_waits(monkeypatch):
-    from focusmae.comparison import Progress
-
-    monkeypatch.setattr("focusmae.comparison.compare_steps", lambda *_: iter([Progress("segments", 0.1)] * 3))
+    stalled(monkeypatch)
     stream = run.run(JOB)
-    next(stream), next(stream)
+    until(stream, "segments")
     free = threading.Event()
     waiting = threading.Thread(target=lambda: (run.give_way(), free.set()))
     waiting.start()
@@ -76,3 +86,19 @@ def test_the_background_gives_way_to_whoever_waits(monkeypatch):
     stream.close()
     assert free.wait(5)
     waiting.join()
+
+
+def test_a_run_waits_for_its_turn(monkeypatch):
+    ended = stalled(monkeypatch)
+    first, second = run.run(JOB), run.run(JOB)
+    until(first, "segments")
+    until(second, "waiting")
+    assert next(second)["step"] == "waiting" and not ended.is_set()
+    first.close()
+    until(second, "segments")
+    second.close()
+
+
+def test_who_waits_is_told_how_long():
+    assert run._left(0.5, 0.4) is None and run._left(0.01, 60) is None
+    assert run._left(0.5, 8.0) == 8 and run._left(0.99, 100) == 1
