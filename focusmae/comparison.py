@@ -59,6 +59,7 @@ class Comparison:
     the order of ``experts``; heldout (M,) tokens that no arm may see; full: prediction from all tokens, and the arms'
     predictions likewise, by the mean over the views. With several views, ``views`` lists each one's predictions and
     ``combined`` both ways of combining them: "mean" and "any" (the highest probability in any view, FocusMAE's rule).
+    ``clickable``: whether Settings.clicks change the segments.
     """
 
     input: dict
@@ -82,6 +83,7 @@ class Comparison:
     combined: dict[str, dict] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    clickable: bool = False
 
     def summary(self) -> dict:
         """The JSON-able summary, as in result.json."""
@@ -308,6 +310,7 @@ def _describe(media: Media, settings: Settings, first: Prepared, models: Models,
         classes=[readable(label) for label in models.classifier.labels],
         weights=[*models.weights(), *first.found.weights],
         warnings=_warnings(media, settings, first, models, unseen),
+        clickable=first.found.clickable,
     )
 
 

@@ -21,11 +21,12 @@ LOADING = 0.5  # share of the bar for a download, where there is one
 
 
 class Found(NamedTuple):
-    """Segments, the weights that made them (one row a file), and notes for the visitor."""
+    """Segments, the weights that made them (one row a file), notes for the visitor, and whether clicks change them."""
 
     segments: SegmentMap
     weights: tuple[dict, ...] = ()
     notes: tuple[str, ...] = ()
+    clickable: bool = False
 
 
 def segment_steps(view: View, settings: Settings, kept: Kept, key: Hashable) -> Generator[float, None, Found]:
@@ -52,9 +53,9 @@ def _look(view: View, settings: Settings, report: Callable[[float], None]) -> Fo
         report(LOADING * done / max(total, 1))
 
     segmenter = load_segmenter(settings.segmenter, settings.checkpoint, loading)
-    if "progress" in inspect.signature(segmenter.__call__).parameters:
-        return Found(segmenter(view, progress=lambda share: report(begun + (1 - begun) * share)), _weights(segmenter))
-    return Found(segmenter(view), _weights(segmenter))
+    reports = "progress" in inspect.signature(segmenter.__call__).parameters
+    told = {"progress": lambda share: report(begun + (1 - begun) * share)} if reports else {}
+    return Found(segmenter(view, **told), _weights(segmenter), clickable=hasattr(segmenter, "click"))
 
 
 def _click(view: View, settings: Settings, found: Found, click: tuple) -> Found:
@@ -75,7 +76,7 @@ def _read(view: View, settings: Settings, found: Found) -> Found:
     weights = found.weights if settings.segmenter == READER else (*found.weights, *_weights(reader))
     if not isinstance(segments, TextSegments):
         return found._replace(notes=("The text names nothing: write what to look for, as in a dog; grass.",))
-    return Found(segments, weights, tuple(segments.match.notes))
+    return found._replace(segments=segments, weights=weights, notes=tuple(segments.match.notes))
 
 
 def _weights(segmenter: Segmenter) -> tuple[dict, ...]:

@@ -116,6 +116,7 @@ def test_a_text_raises_the_scores_of_what_it_names(halves, astronaut):
     runs = {}
     for text in (None, "a dog"):
         *_, runs[text] = compare_steps(astronaut, Settings(segmenter="sam-vit-base", text=text, keep=0.1), Cache())
+    assert runs["a dog"].clickable
     assert [row["role"] for row in runs["a dog"].weights].count("segmenter") == 2
     raised = runs["a dog"].scores - runs[None].scores
     assert raised[runs[None].token_segment == 2].mean() == pytest.approx(4 * 0.9, abs=0.01)

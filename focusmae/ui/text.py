@@ -204,7 +204,7 @@ ENGLISH = {
     "the segments, detail (pink) edges and texture, motion (violet) change between frames, context (sand) the "
     "patches alone.",
     "step_waiting": "Waiting for its turn",
-    "left": "about {s} s left",
+    "time_left": "about {s} s left",
     "shipped": "Computed beforehand. Whatever you change now is computed here.",
     "luck_title": "Luck or rule?",
     "draws": "{i} of {n} draws",
@@ -489,7 +489,7 @@ CHINESE = {
     "read_experts_text": "四位专家共同为图块评分，各看各的依据：物体（绿）看区域，细节（粉）看边缘与纹理，运动（"
     "紫）看帧间变化，上下文（沙色）只看图块本身。",
     "step_waiting": "排队中",
-    "left": "约剩 {s} 秒",
+    "time_left": "约剩 {s} 秒",
     "shipped": "此结果已预先算好；您改动之后将在此处计算。",
     "luck_title": "运气还是规律？",
     "draws": "{n} 次抽样中的 {i} 次",
