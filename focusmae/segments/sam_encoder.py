@@ -12,6 +12,7 @@ from PIL import Image
 from segment_anything.modeling.image_encoder import Attention, ImageEncoderViT
 from torch.nn import functional as F
 
+WINDOW = 256  # tokens up to which a CPU is quicker with plain products, as in the windows of 14 x 14
 BIAS_BYTES = {"cpu": 80 << 20, "cuda": 160 << 20}  # of the bias that exists at one time
 
 
@@ -45,7 +46,7 @@ class FusedAttention(Attention):
         for heads in self._groups(batch, height * width, x):
             bias = rows[:, heads, :, :, :, None] + columns[:, heads, :, :, None, :]
             bias = bias.reshape(batch, -1, height * width, height * width)
-            out[:, heads] = F.scaled_dot_product_attention(q[:, heads], k[:, heads], v[:, heads], attn_mask=bias)
+            out[:, heads] = _attend(q[:, heads], k[:, heads], v[:, heads], bias)
         return self.proj(out.transpose(1, 2).reshape(batch, height, width, channels))
 
     def _groups(self, batch: int, tokens: int, x: torch.Tensor) -> list[slice]:
@@ -53,6 +54,14 @@ class FusedAttention(Attention):
         one = batch * tokens**2 * x.element_size()
         size = max(1, BIAS_BYTES.get(x.device.type, BIAS_BYTES["cpu"]) // one)
         return [slice(first, first + size) for first in range(0, self.num_heads, size)]
+
+
+def _attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Attention of (B, heads, N, depth) with a bias (B, heads, N, N)."""
+    if q.is_cuda or bias.shape[-1] > WINDOW:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    scores = torch.baddbmm(bias.flatten(0, 1), q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
+    return (scores.softmax(-1) @ v.flatten(0, 1)).view_as(q)
 
 
 def _between(size: int, table: torch.Tensor) -> torch.Tensor:

@@ -30,8 +30,10 @@ def noise(*shape, seed=0):
 
 
 @pytest.mark.parametrize("limit", [1, 80 << 20])  # one head at a time, and all at once
-def test_encoder_equals_segment_anythings(theirs, ours, monkeypatch, limit):
+@pytest.mark.parametrize("window", [0, 256])  # fused, and plain products
+def test_encoder_equals_segment_anythings(theirs, ours, monkeypatch, limit, window):
     monkeypatch.setitem(sam_encoder.BIAS_BYTES, "cpu", limit)
+    monkeypatch.setattr(sam_encoder, "WINDOW", window)
     x = noise(2, 3, SIDE, SIDE)
     expected, got = theirs.image_encoder(x), ours.sam.image_encoder(x)
     assert expected.std() > 0.1
