@@ -8,14 +8,12 @@ import json
 import os
 import platform
 import socket
-import statistics
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -28,24 +26,12 @@ from focusmae.comparison import compare
 from focusmae.masking import generator, sample_visible
 from focusmae.media import View, open_media
 from focusmae.models.load import load_autoencoder, load_classifier
+from focusmae.models.speed import model_rows
 from focusmae.prepared import Cache
 from focusmae.segments.base import load_segmenter
+from focusmae.timing import Row, median
 
 MEMORY_INPUTS = 50
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. ``ratio`` = seconds / peer_seconds."""
-
-    what: str
-    seconds: float
-    peer: str = ""
-    peer_seconds: float | None = None
-
-    @property
-    def ratio(self) -> float | None:
-        return self.seconds / self.peer_seconds if self.peer_seconds else None
 
 
 def run(json_path: Path | None, quick: bool = False) -> dict:
@@ -60,11 +46,13 @@ def run(json_path: Path | None, quick: bool = False) -> dict:
         "matmul_gflops": round(_gflops(), 1),
     }
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
-    rows = [*_photo_rows(repeats), *_clip_rows(max(2, repeats // 2)), *_model_rows(repeats), _start_row()]
-    print(f"\n{'':44} {'seconds':>9}  {'peer':44} {'seconds':>9} {'ratio':>7}")
+    rows = [*_photo_rows(repeats), *_clip_rows(max(2, repeats // 2)), *_model_rows(repeats)]
+    rows += [*model_rows(repeats, large_file=not quick), _start_row()]
+    print(f"\n{'':44} {'seconds':>9}  {'peer':44} {'seconds':>9} {'ratio':>7} {'PSNR, dB':>9}")
     for row in rows:
         peer = "" if row.peer_seconds is None else f"{row.peer_seconds:9.3f} {row.ratio:7.2f}"
-        print(f"{row.what:44} {row.seconds:9.3f}  {row.peer:44} {peer}")
+        psnr = "" if row.psnr is None else f"{row.psnr:9.1f}"
+        print(f"{row.what:44} {row.seconds:9.3f}  {row.peer:44} {peer:17} {psnr}".rstrip())
     memory = _memory(10 if quick else MEMORY_INPUTS)
     print("\nresident memory, MB: " + ", ".join(f"{name} {value:.0f}" for name, value in memory.items()))
     report = {"machine": about, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows], "memory_mb": memory}
@@ -88,17 +76,6 @@ def clip(number: int, side: int = 256, frames: int = 48) -> np.ndarray:
     """A slow pan over a photograph, uint8 (frames, side, side, 3)."""
     source = photo(number, side + 2 * frames)
     return np.stack([source[k : k + side, 2 * k : 2 * k + side] for k in range(frames)])
-
-
-def median(work: Callable[[int], object], repeats: int) -> float:
-    """Median seconds of ``work(number)`` after one call that is not counted."""
-    work(0)
-    times = []
-    for number in range(1, repeats + 1):
-        began = time.perf_counter()
-        work(number)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
 
 
 def _photo_rows(repeats: int) -> list[Row]:

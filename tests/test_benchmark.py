@@ -30,6 +30,7 @@ def test_report_has_table_ratio_and_json(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "_photo_rows", lambda n: [benchmark.Row("ours", 1.0, "theirs", 4.0)])
     monkeypatch.setattr(benchmark, "_clip_rows", lambda n: [benchmark.Row("alone", 2.0)])
     monkeypatch.setattr(benchmark, "_model_rows", lambda n: [])
+    monkeypatch.setattr(benchmark, "model_rows", lambda n, large_file: [benchmark.Row("light", 1.0, "exact", 2.0, 48.5)])
     monkeypatch.setattr(benchmark, "_start_row", lambda: benchmark.Row("start", 3.0))
     monkeypatch.setattr(benchmark, "_memory", lambda n: {"after 1": 10.0, "peak": 12.0})
     report = benchmark.run(tmp_path / "b.json", quick=True)
@@ -37,6 +38,7 @@ def test_report_has_table_ratio_and_json(tmp_path, capsys, monkeypatch):
     assert json.loads((tmp_path / "b.json").read_text()) == json.loads(json.dumps(report))
     printed = capsys.readouterr().out
     assert "theirs" in printed and "0.25" in printed and "peak 12" in printed
+    assert "0.50" in printed and "48.5" in printed and report["rows"][2]["psnr"] == 48.5
 
 
 def test_setup_is_done_once_and_says_what_runs():

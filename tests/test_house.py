@@ -17,7 +17,7 @@ HIDDEN = {".ci", ".github", ".gitignore"}  # the dotted names that belong to the
 # From the ground up. A room is a folder or a module. A file
 # imports from rooms on lower floors or from its own room: never up, never sideways into another room of its floor.
 FLOORS = [
-    {"errors", "strategies"},
+    {"errors", "strategies", "timing"},
     {"device", "spacing", "steps"},
     {"masking", "metrics", "media", "hub"},
     {"segments"},

@@ -46,6 +46,7 @@ class MaskedAutoencoder(nn.Module):
 
     origin: Origin | None = None
     notes: tuple[str, ...] = ()
+    precision: str = "float32"
 
     def __init__(self, config: AutoencoderConfig):
         super().__init__()

@@ -20,6 +20,7 @@ class TokenClassifier(nn.Module):
 
     origin: Origin | None = None
     notes: tuple[str, ...] = ()
+    precision: str = "float32"
 
     def __init__(self, config: EncoderConfig, labels: list[str]):
         super().__init__()

@@ -22,7 +22,8 @@ from focusmae.models.classifier import TokenClassifier
 from focusmae.models.grids import scorer_grid
 from focusmae.models.official import official_model
 from focusmae.models.origin import Origin, stamp
-from focusmae.models.resident import LARGE, Resident
+from focusmae.models.precision import lighten, wanted
+from focusmae.models.resident import LARGE, Resident, weight_bytes
 from focusmae.models.scorer import MoEScorer, Scores, SegmentPrior
 from focusmae.models.tensors import read_tensors
 from focusmae.models.timm_vit import is_timm, timm_model
@@ -116,11 +117,12 @@ def _load(role: str, name_or_path: str | Path, device, progress: Progress = None
     weights = hub.find(role, name_or_path)
     path, config, origin = _local(role, weights) if isinstance(weights, Path) else _fetched(role, weights, progress)
     where = torch.device(device or devices.setup())
-    key = (role, origin, json.dumps(config, sort_keys=True), str(where))
-    return _RESIDENT.get(key, lambda: _make(path, role, config, origin).to(where))
+    precision = wanted(where)
+    key = (role, origin, json.dumps(config, sort_keys=True), str(where), precision)
+    return _RESIDENT.get(key, lambda: _make(path, role, config, origin, precision).to(where))
 
 
-def _make(path: Path, role: str, config: dict | None, origin: Origin) -> torch.nn.Module:
+def _make(path: Path, role: str, config: dict | None, origin: Origin, precision: str) -> torch.nn.Module:
     tensors = read_tensors(path)
     if "kind" in tensors.metadata or role == "scorer":
         model = own_model(tensors, origin.name, role)
@@ -129,7 +131,7 @@ def _make(path: Path, role: str, config: dict | None, origin: Origin) -> torch.n
     else:
         model = official_model(tensors, config, origin.name, role)
     model.origin = origin
-    return model
+    return lighten(model, precision) if weight_bytes(model) >= LARGE else model
 
 
 def _fetched(role: str, weights: hub.Weights, progress: Progress) -> tuple[Path, dict | None, Origin]:

@@ -82,6 +82,8 @@ def lighten(model: nn.Module, precision: str) -> nn.Module:
     for name, part in list(model.named_modules()) if make else ():
         if isinstance(part, nn.Linear) and "blocks." in name:
             owner, _, own = name.rpartition(".")
-            setattr(model.get_submodule(owner), own, make(part))
+            owner = model.get_submodule(owner)
+            if isinstance(getattr(owner, "q_norm", None) or nn.Identity(), nn.Identity):  # else norms would mix formats
+                setattr(owner, own, make(part))
     model.precision = precision
     return model
