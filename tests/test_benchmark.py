@@ -30,7 +30,8 @@ def test_report_has_table_ratio_and_json(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(benchmark, "_photo_rows", lambda n: [benchmark.Row("ours", 1.0, "theirs", 4.0)])
     monkeypatch.setattr(benchmark, "_clip_rows", lambda n: [benchmark.Row("alone", 2.0)])
     monkeypatch.setattr(benchmark, "_model_rows", lambda n: [])
-    monkeypatch.setattr(benchmark, "model_rows", lambda n, large_file: [benchmark.Row("light", 1.0, "exact", 2.0, 48.5)])
+    light = [benchmark.Row("light", 1.0, "exact", 2.0, 48.5)]
+    monkeypatch.setattr(benchmark, "model_rows", lambda n, large_file: light)
     monkeypatch.setattr(benchmark, "_start_row", lambda: benchmark.Row("start", 3.0))
     monkeypatch.setattr(benchmark, "_memory", lambda n: {"after 1": 10.0, "peak": 12.0})
     report = benchmark.run(tmp_path / "b.json", quick=True)

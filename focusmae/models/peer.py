@@ -1,4 +1,4 @@
-"""transformers' own MAE and VideoMAE, timed as a user would call them: ``python -m focusmae.models.peer NAME FOLDER N``.
+"""transformers' own MAE and VideoMAE, timed as a user calls them: ``python -m focusmae.models.peer NAME FOLDER N``.
 
 In a process of its own, so that none of our settings (allocator, precision) reach it. Weights are random, of the true
 size, and saved into FOLDER, so that ours can be timed on the same ones. Prints {"seconds": median of N}, for two

@@ -111,7 +111,7 @@ CANCEL_AT_ONCE = """(example) => new Promise((done) => {
 
 def test_cancel_stops_and_the_page_goes_on(visit):
     page = visit()
-    page.evaluate(CANCEL_AT_ONCE, "[data-example='golf_ball.mp4']")  # a clip takes a second, this driver's clicks longer
+    page.evaluate(CANCEL_AT_ONCE, "[data-example='golf_ball.mp4']")  # quicker than a clip
     status = page.locator("[data-part=status-text]")
     expect(status).to_have_text("Stopped. The last result stays.")
     page.wait_for_timeout(2500)
