@@ -64,7 +64,7 @@ def _paired(folder: Path):
 
 
 def read_label_map(path: Path) -> np.ndarray:
-    """(H, W) int64 ids of a PNG; colours become ids in the order of their values. Raises MediaError."""
+    """(H, W) int64 ids of a PNG; colours become ids in the order of their values, black always 0. Raises MediaError."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             values = np.asarray(image).astype(np.int64)
@@ -72,25 +72,37 @@ def read_label_map(path: Path) -> np.ndarray:
         raise MediaError(f"The label map {path.name} does not exist.") from error
     except Exception as error:  # decoders raise nearly anything
         raise MediaError(f"The label map {path.name} is damaged or no PNG.") from error
-    if values.ndim == 3:
-        values = (values[..., :3] * [1 << 16, 1 << 8, 1]).sum(-1)
-        return np.unique(values, return_inverse=True)[1].reshape(values.shape)
-    return values
+    if values.ndim == 2:
+        return values
+    if values.shape[2] < 3:  # grey with transparency
+        return values[..., 0]
+    values = (values[..., :3] * [1 << 16, 1 << 8, 1]).sum(-1)
+    return np.unique(values, return_inverse=True)[1].reshape(values.shape) + int(values.min() > 0)
 
 
-def maps_of(item: Labelled, media: Media, view: View) -> list[np.ndarray]:
-    """The label maps over a view of the item's media, one (T, S, S) int64 per person.
+def maps_of(maps: tuple[Path, ...], media: Media, view: View, side: int | None = None) -> list[np.ndarray]:
+    """Label maps over a view of their media: for each, (T, S, S) int64, or (T, side, side).
 
+    Args:
+        maps: files, or of a clip a folder with one per frame, in the order of their names; a file serves all frames.
     Raises:
-        MediaError: a map is missing, damaged, or of another shape than its picture.
+        MediaError: a map is missing, damaged, or of another shape than its picture, or a folder holds too few.
     """
-    if media.kind == "image":
-        return [over_view(path, media, view)[None] for path in item.maps]
-    files = sorted(path for folder in item.maps for path in folder.glob("*.png"))
-    numbers = np.rint(np.asarray(view.times) * media.fps).astype(int)
+    return [_over_frames(path, media, view, side) for path in maps]
+
+
+def _over_frames(path: Path, media: Media, view: View, side: int | None) -> np.ndarray:
+    if not path.is_dir():
+        return np.stack([over_view(path, media, view, side)] * len(view.times))
+    files = sorted(path.glob("*.png"))
+    # Where frames come unevenly, a time times the mean rate may point a little beyond the last one.
+    numbers = np.rint(np.asarray(view.times) * media.fps).astype(int).clip(max=media.frames - 1)
     if numbers.max() >= len(files):
-        raise MediaError(f"{item.name} has {len(files)} label maps, too few for its {media.frames} frames.")
-    return [np.stack([over_view(files[number], media, view) for number in numbers])]
+        raise MediaError(
+            f"The folder {path.name} holds {len(files)} label maps, too few for {media.frames} frames of {media.name}."
+        )
+    cuts = {number: over_view(files[number], media, view, side) for number in set(numbers.tolist())}
+    return np.stack([cuts[number] for number in numbers.tolist()])
 
 
 def over_view(path: Path, media: Media, view: View, side: int | None = None) -> np.ndarray:

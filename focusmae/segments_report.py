@@ -87,7 +87,7 @@ def measure(item: Labelled, sources: dict[str, Segmenter]) -> dict[str, dict[str
     """The measures of every source and both peers on one picture or clip; the first source sets the peers' number."""
     media = open_media(item.media)
     view = media.view()
-    maps = maps_of(item, media, view)
+    maps = maps_of(item.maps, media, view)
     found, target = {}, 0
     for name, segmenter in sources.items():
         began = time.perf_counter()

@@ -51,6 +51,12 @@ def test_label_maps_of_every_kind(tmp_path):
     assert np.array_equal(read_label_map(tmp_path / "deep.png"), ids.astype(int) * 300)
     assert np.array_equal(read_label_map(tmp_path / "palette.png"), ids)
     assert np.array_equal(read_label_map(tmp_path / "colour.png"), ids)
+    colours = np.array([[7, 0, 0], [0, 9, 0], [0, 0, 9]], dtype=np.uint8)[ids]
+    save(tmp_path / "regions.png", colours)  # no black: numbers of regions, and nothing is background
+    found = read_label_map(tmp_path / "regions.png")
+    assert found.min() == 1 and len(np.unique(found)) == 3
+    save(tmp_path / "see-through.png", np.stack([ids, np.full_like(ids, 255)], -1), "LA")
+    assert np.array_equal(read_label_map(tmp_path / "see-through.png"), ids)
     (tmp_path / "text.png").write_text("no picture")
     for name in ("text.png", "missing.png"):
         with pytest.raises(MediaError, match=name) as error:
@@ -66,14 +72,14 @@ def test_maps_are_cut_as_the_view_is(tmp_path):
     item = find_labelled(tmp_path)[0]
     media = open_media(item.media)
     for view in media.views(crops=3):
-        (labels,) = maps_of(item, media, view)
+        (labels,) = maps_of(item.maps, media, view)
         assert labels.shape == view.frames.shape[:3] and (labels == view.frames[..., 0]).mean() > 0.95
     save(tmp_path / "masks" / "a.png", grey[::2, ::2])  # the same at half of the size
-    assert (maps_of(item, media, view)[0] == labels).mean() > 0.95
+    assert (maps_of(item.maps, media, view)[0] == labels).mean() > 0.95
     assert (over_view(item.maps[0], media, view, side=20) == labels[0, 8::16, 8::16]).mean() > 0.9
     save(tmp_path / "masks" / "a.png", grey[:-30])
     with pytest.raises(MediaError, match="384 × 290") as error:
-        maps_of(item, media, view)
+        maps_of(item.maps, media, view)
     assert is_one_sentence(str(error.value))
 
 
@@ -88,9 +94,11 @@ def test_frame_k_of_a_clip_has_map_k(tmp_path):
     item = find_labelled(tmp_path)[0]
     media = open_media(item.media)
     view = media.view()
-    (labels,) = maps_of(item, media, view)
+    (labels,) = maps_of(item.maps, media, view)
     shown = (view.frames.mean((1, 2, 3)) - 40) / 4
     assert np.abs(labels[:, 0, 0] - shown).max() < 0.6 and labels.shape == view.frames.shape[:3]
+    (tmp_path / "masks" / "c" / "00039.png").unlink()
     late = SimpleNamespace(frames=view.frames, box=view.box, times=tuple(t + 1 for t in view.times))
-    with pytest.raises(MediaError, match="40 label maps"):
-        maps_of(item, media, late)
+    with pytest.raises(MediaError, match="39 label maps") as error:
+        maps_of(item.maps, media, late)
+    assert is_one_sentence(str(error.value))

@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from huggingface_hub import close_session, constants
+from huggingface_hub import ModelCard, close_session, constants
 
 from focusmae.__main__ import main
 from focusmae.errors import FocusMAEError, SettingsError, WeightsError
@@ -24,7 +24,7 @@ class Hub:
     def __init__(self):
         self.repos: dict[str, dict[str, bytes]] = {}
         self.large: dict[str, bytes] = {}
-        self.commits, self.sent = [], []
+        self.commits, self.sent, self.cards = [], [], []
         self.refuse: dict[str, int] = {}  # part of a path -> status
         handler = type("Handler", (_Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -63,6 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.repos.setdefault(repo, {})
             return self._say(409 if known else 200, {"url": f"{hub.url}/{repo}", "private": asked.get("visibility")})
         if path == "/api/validate-yaml":
+            hub.cards.append(ModelCard(json.loads(body)["content"]).data.to_dict())
             return self._say(200)
         if path.endswith("/info/lfs/objects/batch"):
             objects = json.loads(body)["objects"]
@@ -147,6 +148,19 @@ def test_again_sends_only_what_changed(hub, folder):
 def test_what_ships_can_be_published():
     files = published_files(SHIPPED)
     assert files[0].name == "README.md" and {f.suffix for f in files[1:]} == {".safetensors"} and len(files) > 3
+
+
+def test_the_card_says_what_the_hub_asks_for(hub):
+    """What the Hub lists and filters by stands in the card's front matter, and every file in its text."""
+    publish("somebody/focusmae", TOKEN)
+    card = ModelCard.load(SHIPPED / "README.md")
+    assert hub.cards == [card.data.to_dict()]
+    assert card.data.license == "apache-2.0" and card.data.library_name == "focusmae"
+    assert card.data.pipeline_tag == "image-classification" and card.data.pipeline_tag in card.data.tags
+    assert {"masked-autoencoder", "safetensors"} <= set(card.data.tags)
+    assert card.data.datasets and all(name.count("/") == 1 for name in card.data.datasets)
+    assert card.text.lstrip().startswith("# ")
+    assert [file.name for file in published_files(SHIPPED)[1:] if f"`{file.name}`" not in card.text] == []
 
 
 def test_from_the_command_line(hub, capsys, monkeypatch):

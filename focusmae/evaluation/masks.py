@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from focusmae.errors import MediaError
+from focusmae.labelled import maps_of
 from focusmae.masking import Grid
 from focusmae.media import Media, View
 from focusmae.segments.base import SegmentMap
@@ -42,7 +41,7 @@ def read_masks(files: tuple[Path, ...], media: Media, view: View, grid: Grid) ->
     """
     if not files:
         return None
-    maps = [_over_view(each, media, view) for each in files]
+    maps = maps_of(files, media, view, SIDE)
     if not all((each == 0).any() for each in maps):
         return Masks(None, tuple(_owners(each, grid) for each in maps))
     if len(maps) > 1:  # several people's: what most of them saw
@@ -60,37 +59,6 @@ def regions_seen(regions: tuple[torch.Tensor, ...], visible: torch.Tensor) -> to
         touched.scatter_(1, owners[visible], True)
         shares.append(touched.sum(1) / len(owners.unique()))
     return torch.stack(shares).mean(0)
-
-
-def _over_view(path: Path, media: Media, view: View) -> np.ndarray:
-    """One map, or one per frame, as integers (T, 224, 224) cut as the view."""
-    if not path.is_dir():
-        return np.stack([_cut(path, media, view)] * len(view.times))
-    frames = sorted(path.glob("*.png"))
-    if not frames:
-        raise MediaError(f'The folder of masks "{path.name}" of "{media.name}" holds no PNG: put one in per frame.')
-    numbers = [min(round(time * media.fps), len(frames) - 1) for time in view.times]
-    cuts = {number: _cut(frames[number], media, view) for number in set(numbers)}
-    return np.stack([cuts[number] for number in numbers])
-
-
-def _cut(path: Path, media: Media, view: View) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            values = np.array(image if image.mode in ("P", "L", "I", "I;16", "1") else image.convert("L"), np.int64)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise MediaError(f'The mask "{path.name}" of "{media.name}" cannot be read: put a PNG there.') from error
-    height, width = values.shape
-    if abs(width / height * media.height / media.width - 1) > 0.03:
-        raise MediaError(
-            f'The mask "{path.name}" is {width} × {height} and "{media.name}" {media.width} × {media.height}: '
-            "give it the same shape."
-        )
-    x0, y0, x1, y1 = view.box
-    centres = (np.arange(SIDE) + 0.5) / SIDE
-    columns = ((x0 + (x1 - x0) * centres) * width / media.width).astype(int).clip(0, width - 1)
-    rows = ((y0 + (y1 - y0) * centres) * height / media.height).astype(int).clip(0, height - 1)
-    return values[rows[:, None], columns]
 
 
 def _owners(labels: np.ndarray, grid: Grid) -> torch.Tensor:

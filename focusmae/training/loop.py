@@ -97,7 +97,8 @@ def fit(
         seen += 1
         now, last = time.monotonic(), step + 1 == schedule.steps
         if accelerator.is_main_process and (now - reported > REPORT_SECONDS or last):
-            _report(folder, step + 1, schedule.steps, seen / (now - reported), float(loss.detach()), figures_now)
+            told = {name: float(value.detach()) for name, value in {"loss": loss, **figures_now}.items()}
+            _report(folder, step + 1, schedule.steps, seen / (now - reported), told)
             seen, reported = 0, now
         if (step + 1) % schedule.evaluate_every == 0 or last:
             task.eval()
@@ -141,11 +142,11 @@ def _resume(folder: Path, task: nn.Module, optimizer, identity: dict) -> int:
     return state["step"]
 
 
-def _report(folder: Path, step: int, steps: int, rate: float, loss: float, figures: dict) -> None:
+def _report(folder: Path, step: int, steps: int, rate: float, figures: dict[str, float]) -> None:
     left = (steps - step) / max(rate, 1e-9)
-    text = ", ".join(f"{k} {float(v):.4f}" for k, v in figures.items())
-    print(f"[{step:>6}/{steps}] {rate:5.2f} steps/s, {left / 60:5.1f} min left, loss {loss:.4f} {text}", flush=True)
-    _log(folder, {"step": step, "loss": loss, "steps_per_second": rate, **{k: float(v) for k, v in figures.items()}})
+    text = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    print(f"[{step:>6}/{steps}] {rate:5.2f} steps/s, {left / 60:5.1f} min left, {text}", flush=True)
+    _log(folder, {"step": step, "steps_per_second": rate, **figures})
 
 
 def _log(folder: Path, row: dict) -> None:

@@ -103,10 +103,10 @@ function show() {
   element.dispatchEvent(new Event("shown"));
 }
 
-function tell(text) {
+function tell(text, seconds = 8) {
   at(".fm-told").textContent = text;
   clearTimeout(state.telling);
-  state.telling = setTimeout(() => { at(".fm-told").textContent = ""; }, 8000);
+  state.telling = setTimeout(() => { at(".fm-told").textContent = ""; }, 1000 * seconds);
 }
 
 element.innerHTML = markup();

@@ -6,8 +6,8 @@ const LINKED = { // name in the address -> [name in the job, how to read it]
   seed: ["seed", (text) => number(text, 0, 999999)],
   left: ["left", (text) => named(text, given.strategies)],
   right: ["right", (text) => named(text, given.strategies)],
-  autoencoder: ["autoencoder", (text) => text.slice(0, 60)],
-  classifier: ["classifier", (text) => text.slice(0, 60)],
+  autoencoder: ["autoencoder", (text) => named(text, given.models.autoencoder)],
+  classifier: ["classifier", (text) => named(text, given.models.classifier)],
   segmenter: ["segmenter", (text) => named(text, given.segmenters)],
   text: ["text", (text) => text.slice(0, 80)],
   clips: ["clips", (text) => number(text, 1, 10)],
@@ -34,13 +34,16 @@ const rows = (text, length) => text.split(",").map((row) => row.split(":").map(N
 
 const named = (text, rows) => (rows.some(({ name }) => name === text) ? text : undefined);
 
-// The settings that an address names; what it does not name or misspells stays as it is.
+// The settings that an address names; what it does not name or misspells stays as it is, and is told.
 function read(query) {
-  const found = {};
+  const found = {}, strange = [];
   for (const [key, [name, parse]] of Object.entries(LINKED)) {
-    const value = query.has(key) ? parse(query.get(key)) : undefined;
-    if (value !== undefined) found[name] = value;
+    if (!query.has(key)) continue;
+    const value = parse(query.get(key));
+    if (value === undefined) strange.push(key);
+    else found[name] = value;
   }
+  if (strange.length) tell(say("link_strange", { names: strange.join(", ") }), 60);
   return found;
 }
 

@@ -50,7 +50,7 @@ def build() -> gr.Blocks:
                 evidence = make_panel()
 
         hidden = {"show_progress": "hidden", "api_visibility": "private"}
-        quick = {**hidden, "queue": False}
+        quick = {**hidden, "queue": False, "trigger_mode": "multiple"}  # the second of two quick clicks counts too
         controls.open(finished, None, [panes, evidence], **quick)
         controls.refused(_refused, None, panes, **quick)
         panes.focus(_focus, None, controls, **quick)

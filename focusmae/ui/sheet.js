@@ -16,7 +16,7 @@ function sheetMarkup() {
     ${row("crops", `<select id="crops" aria-describedby="crops-help"><option value="1">1</option><option value="3">3</option></select>`)}
     ${figure("start", `min="0" max="60" step="0.1" placeholder="${esc(say("middle"))}"`)}
     ${figure("seconds", 'min="0.1" max="60" step="0.1" placeholder="2.56"')}
-    <footer><p>${esc(say("sheet_note"))}</p><button type="button" class="fm-primary" data-close>${esc(say("done_button"))}</button></footer>
+    <footer class="fm-end"><p>${esc(say("sheet_note"))}</p><button type="button" class="fm-primary" data-close>${esc(say("done_button"))}</button></footer>
   </dialog>`;
 }
 

@@ -37,9 +37,10 @@ def test_a_link_restores_every_setting(visit):
 
 def test_nonsense_in_a_link_changes_nothing(visit):
     page = visit("?example=../../etc/passwd&keep=many&left=luck&seed=-5&focus=1:x,::&clips=99&autoencoder=/etc/passwd")
-    status = page.locator("[data-part=status-text]")
-    expect(status).to_contain_text("There is no autoencoder")
+    expect(page.locator(".fm-told")).to_contain_text("left out: example, keep, left, autoencoder.")
     assert page.input_value("#keep-range") == "25" and page.input_value("#left") == "random"
+    assert page.input_value("#seed") == "0" and "autoencoder" not in page.url
+    assert len(seen(page, 1)) == len(seen(page, 2)) == 49
 
 
 def test_an_upload_stays_out_of_the_link_but_outlives_a_reload(visit, cat_file):

@@ -75,8 +75,8 @@ def address(messages, heard):
         more = gr.Button("more", elem_id="more")
         page.load(chosen, None, panes, show_progress="hidden")
         more.click(lambda: messages["other"], None, panes, show_progress="hidden")
-        panes.focus(listen, show_progress="hidden")
-        panes.click(listen, show_progress="hidden")
+        panes.focus(listen, show_progress="hidden", trigger_mode="multiple")
+        panes.click(listen, show_progress="hidden", trigger_mode="multiple")
     _, url, _ = page.launch(
         prevent_thread_lock=True, quiet=True, ssr_mode=False, head=f"<style>\n{style}\n</style>", footer_links=[]
     )
@@ -352,7 +352,7 @@ def test_the_list_marks_and_raises(visit, messages, heard):
     assert heard.get(timeout=20) == {"focus": [[order[2]["id"], -3]]}
     rows.nth(2).locator(".fm-segment").click()
     assert heard.get(timeout=20) == {"focus": [[order[2]["id"], 3]]}
-    expect(page.locator("[data-part=segment-about]")).to_contain_text(f"{m['segment_count']} segments in")
+    expect(page.locator("[data-part=segment-about]")).to_contain_text(f"superpixels, {m['segment_count']} segments")
 
 
 def test_what_the_run_was_asked_for_is_shown(visit, heard):

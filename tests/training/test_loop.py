@@ -171,3 +171,15 @@ def test_gradients_are_clipped(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
     run(tmp_path, task=task, steps=3)
     assert lengths == pytest.approx([1.0] * 3, rel=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_figures_may_still_carry_gradients(tmp_path, monkeypatch):
+    class Careless(Line):
+        def forward(self, step, batch):
+            loss, figures = super().forward(step, batch)
+            return loss, {**figures, "twice": 2 * loss}
+
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0)
+    run(tmp_path, task=Careless(), steps=2)
+    assert all(row["twice"] == pytest.approx(2 * row["loss"]) for row in rows(tmp_path) if "loss" in row)
