@@ -109,12 +109,16 @@ def train_classifier(
     batch: Count = 96,
     rate: float = 8e-4,
     seed: int = 0,
+    focus: Annotated[str, typer.Option(help="none: uniform draws; select, gate (trains the scorer), prompt")] = "none",
+    scorer: Annotated[str, typer.Option(help="name or file of the scorer that a focus begins from")] = "embedded",
 ) -> None:
     """Classes from any subset of tokens; labels are the names in the lists or of the folders."""
     from focusmae.training.classifier import train
 
     _setup()
-    train(data, out, kind=kind, start=start, steps=steps, batch=batch, rate=rate, seed=seed)
+    train(
+        data, out, kind=kind, start=start, steps=steps, batch=batch, rate=rate, seed=seed, focus=focus, scorer=scorer
+    )
 
 
 @train_app.command("scorer")

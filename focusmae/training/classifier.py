@@ -16,10 +16,23 @@ from focusmae.masking import Grid, generator, sample_visible
 from focusmae.models.checkpoints import load_model, parameters, save_model, transfer_encoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.encoder import EncoderConfig
-from focusmae.training.data import Reader, batches, crop, pan_and_zoom, random_boxes, read_items, step_generator
+from focusmae.models.load import load_scorer
+from focusmae.segments.base import Segmenter, load_segmenter
+from focusmae.training.data import (
+    Reader,
+    batches,
+    crop,
+    glide,
+    glide_boxes,
+    random_boxes,
+    read_items,
+    step_generator,
+)
+from focusmae.training.focus import Focus, FocusReader, move_scores
 from focusmae.training.loop import Schedule, fit, make_accelerator
 
 KINDS = ("image", "clip")
+GRIDS = {"image": Grid(1, 14, 14), "clip": Grid(8, 14, 14)}
 SMALLEST_KEEP, RISE = 0.05, 0.7
 SMOOTHING = 0.1
 HELD_OUT = 300
@@ -36,26 +49,55 @@ def keep_count(step: int, steps: int, tokens: int, draws: torch.Generator) -> in
 
 
 class Task(nn.Module):
-    """Cross-entropy with label smoothing from a subset of the tokens, drawn uniformly."""
+    """Cross-entropy with label smoothing from a subset of the tokens, drawn uniformly; or as ``focus`` says.
 
-    def __init__(self, model: TokenClassifier, kind: str, steps: int, seed: int, budget: int):
+    With a focus a batch also holds descriptors and owners of the photos' segments (see ``FocusReader``).
+    """
+
+    def __init__(
+        self, model: TokenClassifier, kind: str, steps: int, seed: int, budget: int, focus: Focus | None = None
+    ):
         super().__init__()
-        self.model, self.kind, self.steps, self.seed, self.budget = model, kind, steps, seed, budget
+        self.model, self.kind, self.steps, self.seed, self.budget, self.focus = model, kind, steps, seed, budget, focus
 
     def forward(self, step: int, batch) -> tuple[torch.Tensor, dict]:
-        photos, labels = batch
         draws = step_generator(self.seed, step)
-        grid = Grid(1 if self.kind == "image" else 8, 14, 14)
-        count = keep_count(step, self.steps, grid.tokens, draws)
-        size = min(len(photos), max(4, self.budget // count))
-        photos, labels = photos[:size], labels[:size].to(self.model.head.weight.device)
-        visible = sample_visible(
-            torch.zeros(size, grid.tokens), (count + 0.5) / grid.tokens, draws, "random", grid=grid
-        )
-        pixels = _augment(photos, visible, draws) if self.kind == "image" else pan_and_zoom(photos, draws)
-        logits = self.model.logits(pixels.to(labels.device), visible.to(labels.device))
+        grid = GRIDS[self.kind]
+        count = grid.tokens
+        if self.focus is None or self.focus.draws:
+            count = keep_count(step, self.steps, grid.tokens, draws)
+        size = min(len(batch[0]), max(4, self.budget // count))
+        photos, labels, *segments = (part[:size] for part in batch)
+        labels, keep = labels.to(self.model.head.weight.device), min(1.0, (count + 0.5) / grid.tokens)
+        given, extra = {}, 0.0
+        if self.focus is None:
+            given["visible"] = sample_visible(torch.zeros(size, grid.tokens), keep, draws, "random", grid=grid)
+        boxes, flips = _cuts(size, self.kind, draws)
+        if self.focus is not None:
+            found = self.focus.scores(photos, *segments)
+            scores, extra = _moved(found.scores, boxes, flips), self.focus.loss(found.gates)
+            given = self.focus.arguments(scores, keep, draws, grid)
+        if self.kind == "image":
+            pixels = _augment(photos, boxes, flips, given.get("visible"), draws)
+        else:
+            pixels = glide(photos, boxes)
+        logits = self.model.logits(pixels.to(labels.device), **{k: v.to(labels.device) for k, v in given.items()})
         loss = nn.functional.cross_entropy(logits, labels, label_smoothing=SMOOTHING)
-        return loss, {"top1": (logits.argmax(-1) == labels).float().mean(), "visible": torch.tensor(float(count))}
+        figures = {"top1": (logits.argmax(-1) == labels).float().mean(), "visible": torch.tensor(float(count))}
+        return loss + extra, figures
+
+
+def _cuts(count: int, kind: str, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Boxes (B, 4) and flips of photos, or boxes (B, 16, 4) of clips that glide over them."""
+    if kind == "clip":
+        return glide_boxes(count, draws), None
+    return random_boxes(count, draws, 0.25), torch.rand(count, generator=draws) < 0.5
+
+
+def _moved(scores: torch.Tensor, boxes: torch.Tensor, flips: torch.Tensor | None) -> torch.Tensor:
+    """Scores (B, 196) of photos at the tokens of what was cut out of them: (B, 196), or (B, 1568) of clips."""
+    boxes = boxes.unsqueeze(1) if boxes.ndim == 2 else boxes.unflatten(1, (-1, 2)).mean(2)
+    return move_scores(scores, boxes, flips)
 
 
 def train(
@@ -67,16 +109,21 @@ def train(
     batch: int = 96,
     rate: float = 8e-4,
     seed: int = 0,
+    focus: str = "none",
+    scorer: str = "embedded",
     *,
     config: EncoderConfig = EMBEDDED,
 ) -> dict:
     """Fine-tune on the labelled photos of ``data``; kind "clip" pans and zooms over them.
 
-    ``start``: autoencoder.safetensors or a classifier to begin from. Writes out/classifier-KIND.safetensors and returns
-    top-1 on the validation part at 10, 25 and 100 % of the tokens.
+    start: autoencoder.safetensors or a classifier to begin from. focus: "none" draws uniformly; "select", "gate" and
+    "prompt" are explained in training/focus.py; scorer: whose scores. Writes out/classifier-KIND.safetensors, for
+    "gate" also the scorer that was trained along, out/scorer-gate.safetensors. Returns top-1 on the validation part at
+    random 10 and 25 and at 100 % of the tokens, and with the focus.
     """
     if kind not in KINDS:
         raise SettingsError(f"There is no kind {kind!r} of classifier; choose from {', '.join(KINDS)}.")
+    chosen = None if focus == "none" else Focus(focus, load_scorer(scorer))
     accelerator = make_accelerator()
     items = [item for item in read_items(data, "train") if item.label and not item.is_clip]
     labels = sorted({item.label for item in items})
@@ -89,29 +136,41 @@ def train(
     if accelerator.is_main_process:
         print(f"{len(items)} photos, {len(labels)} classes, {parameters(model) / 1e6:.2f} M weights", flush=True)
     budget = 4096 if kind == "image" else 6272
-    task = Task(model.to(device.setup()), kind, steps, seed, budget)
+    task = Task(model, kind, steps, seed, budget, chosen).to(device.setup())
+    segmenter = load_segmenter("superpixels") if chosen else None
+    reader = FocusReader(items, labels, seed, segmenter) if chosen else Reader(items, labels, seed)
 
     def feed(first: int):
         shape = {"rank": accelerator.process_index, "world": accelerator.num_processes, "seed": seed}
         size = batch if kind == "image" else max(4, batch // 3)
-        return batches(Reader(items, labels, seed), size, first, steps, **shape)
+        return batches(reader, size, first, steps, **shape)
 
-    held_out = _held_out(data, labels, kind)
+    held_out = _held_out(data, labels, kind, segmenter)
     schedule = Schedule(steps=steps, rate=rate, warmup=min(150, steps // 10 + 1), betas=(0.9, 0.98))
     about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "batch": str(batch)}
-    begun = hub.sha256(start) if start else "nothing"
+    identity = {**about, "seed": seed, "kind": kind, "start": hub.sha256(start) if start else "nothing"}
+    if chosen:
+        about["focus"] = focus
+        identity |= {"focus": focus, "scorer": scorer}
+
+    def judge() -> dict[str, float]:
+        figures = evaluate(model, *held_out[:2])
+        return {**figures, **evaluate_focus(model, chosen, kind, *held_out)} if chosen else figures
+
     figures = fit(
         task,
         schedule,
         out,
         feed,
-        lambda: evaluate(model, *held_out),
+        judge,
         {"model.head": 3.0},
         accelerator,
-        {**about, "seed": seed, "kind": kind, "start": begun},
+        identity,
     )
     if accelerator.is_main_process:
         save_model(model, out / f"classifier-{kind}.safetensors", **about)
+        if focus == "gate":
+            save_model(chosen.network, out / "scorer-gate.safetensors", **about)
     return figures
 
 
@@ -126,26 +185,38 @@ def _begin_from(start: Path, model: TokenClassifier) -> None:
     transfer_encoder(source, model)
 
 
-def _augment(photos: torch.Tensor, visible: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
-    """Random crop, flip, brightness and contrast of the visible patches: float (B, 3, 1, 224, 224)."""
+def _augment(
+    photos: torch.Tensor,
+    boxes: torch.Tensor,
+    flips: torch.Tensor,
+    visible: torch.Tensor | None,
+    draws: torch.Generator,
+) -> torch.Tensor:
+    """Boxes cut out, flipped, of random brightness and contrast, the visible patches alone: (B, 3, 1, 224, 224)."""
     b = len(photos)
-    pixels = crop(photos, random_boxes(b, draws, 0.25), torch.rand(b, generator=draws) < 0.5, visible)
+    pixels = crop(photos, boxes, flips, visible)
     strength = 1 + 0.4 * (torch.rand(2, b, 1, 1, 1, generator=draws) * 2 - 1)
     middle = photos[:, :, ::8, ::8].float().mean((1, 2, 3)).view(b, 1, 1, 1) / 255
     slope, offset = strength[0] * strength[1], middle * (1 - strength[0]) * strength[1]
     return torch.addcmul(offset, pixels, slope).clamp_(0, 1).unsqueeze(2)
 
 
-def _held_out(data: list[Path], labels: list[str], kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _held_out(data: list[Path], labels: list[str], kind: str, segmenter: Segmenter | None = None) -> tuple:
+    """(pixels, numbers of their labels) of the validation part; with a segmenter also photos, boxes, descriptors,
+    and owners, from which a focus has its scores."""
     items = [item for item in read_items(data, "val") if item.label in labels and not item.is_clip]
     if not items:
         raise SettingsError("The validation part holds no labelled photo; add a --data folder with more photos.")
     count = HELD_OUT if kind == "image" else HELD_OUT // 5
-    reader = Reader(items[:: max(1, len(items) // count)][:count], labels)
-    photos, numbers = zip(*(reader[place] for place in range(len(reader))), strict=True)
+    items = items[:: max(1, len(items) // count)][:count]
+    reader = FocusReader(items, labels, 0, segmenter) if segmenter else Reader(items, labels)
+    photos, numbers, *segments = zip(*(reader[place] for place in range(len(reader))), strict=True)
     photos = torch.stack(photos)
-    pixels = (photos.float() / 255).unsqueeze(2) if kind == "image" else pan_and_zoom(photos, generator(0))
-    return pixels, torch.tensor(numbers)
+    whole = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(photos), 4)
+    boxes = whole if kind == "image" else glide_boxes(len(photos), generator(0))
+    pixels = (photos.float() / 255).unsqueeze(2) if kind == "image" else glide(photos, boxes)
+    further = (photos, boxes, *map(torch.stack, segments)) if segmenter else ()
+    return pixels, torch.tensor(numbers), *further
 
 
 def evaluate(model: TokenClassifier, pixels: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
@@ -158,4 +229,22 @@ def evaluate(model: TokenClassifier, pixels: torch.Tensor, labels: torch.Tensor)
             visible = sample_visible(torch.zeros(len(part), grid.tokens), keep, noise, "random", grid=grid)
             said = model.logits(part.to(where), visible.to(where)).argmax(-1).cpu()
             right[keep] += int((said == truth).sum())
-    return {f"top1_{keep:.0%}".rstrip("%"): count / len(labels) for keep, count in right.items()}
+    return {f"top1_{_percent(keep)}": count / len(labels) for keep, count in right.items()}
+
+
+@torch.no_grad()
+def evaluate_focus(model: TokenClassifier, focus: Focus, kind: str, *held_out: torch.Tensor) -> dict[str, float]:
+    """Top-1 with the focus: {"select_10": ..., "select_25": ...}, or {"gate": ...} or {"prompt": ...} of all tokens."""
+    right, noise, where = {}, generator(0), model.head.weight.device
+    for pixels, truth, photos, boxes, *segments in zip(*(part.split(16) for part in held_out), strict=True):
+        scores = _moved(focus.scores(photos, *segments).scores, boxes, None)
+        for keep in KEEPS[:-1] if focus.draws else KEEPS[-1:]:
+            given = focus.arguments(scores, keep, noise, GRIDS[kind])
+            said = model.logits(pixels.to(where), **{name: value.to(where) for name, value in given.items()})
+            name = f"{focus.how}_{_percent(keep)}" if focus.draws else focus.how
+            right[name] = right.get(name, 0) + int((said.argmax(-1).cpu() == truth).sum())
+    return {name: count / len(held_out[1]) for name, count in right.items()}
+
+
+def _percent(keep: float) -> str:
+    return f"{keep:.0%}".rstrip("%")

@@ -144,9 +144,9 @@ def _sample(pictures: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(pictures.float() / 255, where, align_corners=False, padding_mode="reflection").clamp(0, 1)
 
 
-def box_grid(boxes: torch.Tensor, flips: torch.Tensor | None = None) -> torch.Tensor:
-    """Sampling positions (M, 224, 224, 2) for ``F.grid_sample`` that cut boxes (M, 4) out of whole pictures."""
-    centres = (torch.arange(SIDE) + 0.5) / SIDE
+def box_grid(boxes: torch.Tensor, flips: torch.Tensor | None = None, side: int = SIDE) -> torch.Tensor:
+    """Sampling positions (M, side, side, 2) for ``F.grid_sample`` that cut boxes (M, 4) out of whole pictures."""
+    centres = (torch.arange(side) + 0.5) / side
     x0, y0, x1, y1 = (2 * boxes - 1).unsqueeze(-1).unbind(1)
     across = torch.where(flips.unsqueeze(1), 1 - centres, centres) if flips is not None else centres
     across, down = x0 + (x1 - x0) * across, y0 + (y1 - y0) * centres
@@ -165,13 +165,21 @@ def random_boxes(count: int, generator: torch.Generator, smallest: float = 0.35)
 
 def pan_and_zoom(photos: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Photos uint8 (B, 3, 224, 224) -> clips float (B, 3, 16, 224, 224) in [0, 1]: a box that glides and resizes."""
-    b = len(photos)
-    first, last = random_boxes(b, generator, 0.45), random_boxes(b, generator, 0.45)
-    reach = 0.5 * torch.rand(b, 1, generator=generator)
+    return glide(photos, glide_boxes(len(photos), generator))
+
+
+def glide_boxes(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Boxes (M, 16, 4) that move evenly from one random place and size towards another."""
+    first, last = random_boxes(count, generator, 0.45), random_boxes(count, generator, 0.45)
+    reach = 0.5 * torch.rand(count, 1, generator=generator)
     steps = torch.linspace(0, 1, FRAMES).view(1, FRAMES, 1)
-    boxes = torch.lerp(first.unsqueeze(1), torch.lerp(first, last, reach).unsqueeze(1), steps)
+    return torch.lerp(first.unsqueeze(1), torch.lerp(first, last, reach).unsqueeze(1), steps)
+
+
+def glide(photos: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """The clips (B, 3, 16, 224, 224) that boxes (B, 16, 4) cut out of photos uint8 (B, 3, 224, 224)."""
     frames = crop(photos.repeat_interleave(FRAMES, 0), boxes.reshape(-1, 4))
-    return frames.view(b, FRAMES, 3, SIDE, SIDE).transpose(1, 2)
+    return frames.view(len(photos), FRAMES, 3, SIDE, SIDE).transpose(1, 2)
 
 
 class Reader(torch.utils.data.Dataset):

@@ -77,6 +77,11 @@ def collect(
     return files
 
 
+def photo_segments(picture: torch.Tensor, segmenter: Segmenter) -> SegmentMap:
+    """Segments of a photo uint8 (3, H, W)."""
+    return segmenter(_Frames(picture.permute(1, 2, 0)[None].numpy()))
+
+
 def load_rows(files: list[Path], kind: str) -> dict[str, torch.Tensor]:
     """All rows of ``kind`` ("photo" or "clip") as tensors by name; {} where there are none."""
     parts = [load_file(file) for file in files]
@@ -126,7 +131,7 @@ def centred(values: torch.Tensor) -> torch.Tensor:
 @torch.inference_mode()
 def _photo(picture, label: int, model: TokenClassifier, segmenter: Segmenter, draws: torch.Generator) -> dict:
     pixels = (picture.float() / 255)[None, :, None]
-    segments = segmenter(_Frames(picture.permute(1, 2, 0)[None].numpy()))
+    segments = photo_segments(picture, segmenter)
     worth = token_worth(model, pixels, label, draws)
     labels = torch.from_numpy(segments.labels[0]).to(torch.int16)
     quality = torch.zeros(MOST_SEGMENTS)

@@ -72,7 +72,7 @@ function frameMarkup() {
     sees: `<div class="fm-pills" data-part="first" hidden><button type="button" class="fm-pill" data-action="outlines"
       aria-pressed="true" title="${esc(say("outlines_help"))}"></button>${pill("colours", "colours")}</div>`,
     imagines: `<div class="fm-pills"><span class="fm-pill fm-still" data-part="importance" hidden>${esc(say("importance"))}</span></div>`,
-    errs: `<div class="fm-pills" data-part="third" hidden>${pill("experts", "experts", true)}${pill("chance", "chance")}</div>
+    errs: `<div class="fm-pills" data-part="third" hidden>${pill("experts", "experts", true)}${pill("chance", "chance")}${pill("fit", "fit")}</div>
       <div class="fm-pills"><span class="fm-pill fm-still" data-part="difference-note" hidden>${esc(say("difference"))}</span></div>`,
   };
   const extras = {

@@ -8,7 +8,8 @@ function card(m, token, segment) {
   const line = (name, value, mark = "") => `<div><span class="${mark}">${esc(name)}</span><b>${esc(value)}</b></div>`;
   const experts = order.map((e) => say("expert_" + m.experts[e])).join(" · ");
   const stack = shares.map((share, e) => `<i style="width:${(100 * share).toFixed(1)}%;background:${rgb(EXPERT_COLOURS[e])}"></i>`);
-  const about = row ? line(say("card_mean_score"), signed(row.score)) + line(say("card_mean_chance"), `${percent(row.chance)} %`) : "";
+  const fits = row?.fit === undefined ? "" : line(say("card_fit", { phrase: row.phrase ?? m.phrases.join("; ") }), row.fit.toFixed(2));
+  const about = row ? line(say("card_mean_score"), signed(row.score)) + line(say("card_mean_chance"), `${percent(row.chance)} %`) + fits : "";
   return `<strong>${esc(row ? say("card_segment", { i: segment, n: m.segment_count }) : say("card_none"))}</strong>${about}
     <hr>${line(say("card_score"), signed(m.scores[token]))}${line(say("card_chance"), `${percent(m.chance[token])} %`)}`
     + line(experts, order.map((e) => percent(shares[e])).join(" · ") + " %") + `<div class="fm-stack">${stack.join("")}</div>`

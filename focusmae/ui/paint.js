@@ -96,22 +96,23 @@ function drawGrey(ctx, size, m, frame) {
   ctx.globalCompositeOperation = "source-over";
 }
 
-const segmentColour = (m, id) => coloured(VIRIDIS, m.row[id].chance / m.most);
+const segmentColour = (m, id, key = "chance") => coloured(VIRIDIS, key === "chance" ? m.row[id].chance / m.most : m.row[id][key]);
 
-// Each segment in the colour of its mean chance, over the grey photo.
-function drawTint(ctx, size, m, frame) {
-  if (!m.tints[frame]) {
+// Each segment in the colour of its mean chance, or of how well it fits the text, over the grey photo.
+function drawTint(ctx, size, m, frame, key) {
+  const tints = m.tints[key] ??= [];
+  if (!tints[frame]) {
     const side = m.labels.side, first = frame * side * side, canvas = document.createElement("canvas");
     canvas.width = canvas.height = side;
     const small = canvas.getContext("2d"), pixels = small.createImageData(side, side);
-    const colours = [[0, 0, 0, 0], ...m.segments.map(({ id }) => [...segmentColour(m, id), 255])];
+    const colours = [[0, 0, 0, 0], ...m.segments.map(({ id }) => [...segmentColour(m, id, key), 255])];
     for (let i = 0; i < side * side; i++) pixels.data.set(colours[m.ids[first + i]], 4 * i);
     small.putImageData(pixels, 0, 0);
-    m.tints[frame] = canvas;
+    tints[frame] = canvas;
   }
   drawGrey(ctx, size, m, frame);
   ctx.globalAlpha = 0.6;
-  ctx.drawImage(m.tints[frame], 0, 0, size, size);
+  ctx.drawImage(tints[frame], 0, 0, size, size);
   ctx.globalAlpha = 1;
 }
 

@@ -37,7 +37,7 @@ async function prepare(message) {
     arm.seen = new Set(arm.visible);
     arm.error_scale = brightest(arm.error);
   })]);
-  Object.assign(m, parts, { tints: [] });
+  Object.assign(m, parts, { tints: {} });
   const sorted = rising(m.scores);
   m.dark = sorted[Math.floor(0.02 * (sorted.length - 1))];
   m.bright = percentile(sorted, 0.98);

@@ -21,13 +21,14 @@ const scaleOf = (m, arm) => (view.scale === "own" ? arm.error_scale : m.error_sc
 const DRAWINGS = {
   photo: (ctx, size, m) => drawFrame(ctx, size, m, m.images.input, view.frame),
   segments: (ctx, size, m, arm, ink, ratio) => {
-    if (view.tinted) drawTint(ctx, size, m, view.frame);
+    if (view.tinted) drawTint(ctx, size, m, view.frame, "chance");
     else drawFrame(ctx, size, m, m.images.input, view.frame);
     if (view.outlined) drawOutlines(ctx, size, m, view.frame, ratio);
   },
   importance: (ctx, size, m) => drawSpotlight(ctx, size, m, view.frame),
   experts: (ctx, size, m) => drawExperts(ctx, size, m, view.frame),
   chance: (ctx, size, m) => drawChance(ctx, size, m, view.frame),
+  fit: (ctx, size, m) => drawTint(ctx, size, m, view.frame, "fit"),
   difference: (ctx, size, m, arm, ink) => drawDifference(ctx, size, m, view.frame, ink),
   mask: (ctx, size, m, arm, ink) => drawMask(ctx, size, m, arm, view.frame, ink),
   imagined: (ctx, size, m, arm) => drawImagined(ctx, size, m, arm, view.frame, view),

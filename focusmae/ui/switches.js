@@ -9,6 +9,7 @@ const ACTIONS = {
   truth: () => { view.truth = !view.truth; },
   experts: () => { view.third = "experts"; },
   chance: () => { view.third = "chance"; },
+  fit: () => { view.third = "fit"; },
   scale: (button, name) => { view.scale = name; showScale(); },
   mode: (button, name) => { view.mode = name; },
   combine: (button, name) => { view.combine = name; showSaid(); },
@@ -42,6 +43,7 @@ const PRESSED = {
   outlines: () => view.outlined, colours: () => view.tinted, truth: () => view.truth,
   pasted: () => view.pasted, alone: () => !view.pasted,
   experts: () => view.third === "experts", chance: () => view.third === "chance",
+  fit: () => view.third === "fit",
   scale: (name) => view.scale === name, mode: (name) => view.mode === name, combine: (name) => view.combine === name,
 };
 

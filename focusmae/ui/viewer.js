@@ -22,7 +22,6 @@ function showHeads(m) {
   });
   label("sees:0", say("c_input", { n: m.segment_count }));
   label("imagines:0", say("c_importance"));
-  label("errs:0", say("c_experts"));
 }
 
 function show(m) {
@@ -36,6 +35,7 @@ function show(m) {
   for (const name of ["first", "importance", "third", "verdict", "classes", "mode", "focus"]) part(name).hidden = false;
   part("statistics").hidden = !m.arms.some((arm) => arm.normalised && arm.image_true);
   showClickable(m);
+  showText(m, before);
   root.querySelector('[data-action="swipe"]').disabled = false;
   showScale();
   showSaid();
@@ -63,6 +63,15 @@ function showClickable(m) {
   if (m.clickable && !there) part("mode").insertAdjacentHTML("beforeend", pill("mode:draw", "draw"));
   if (!m.clickable && there) there.remove();
   if (!m.clickable && view.mode === "draw") view.mode = "raise";
+}
+
+// A text has a layer of its own, which comes to the front with it.
+function showText(m, before) {
+  const there = m.phrases.length > 0;
+  root.querySelector('[data-action="fit"]').hidden = !there;
+  if (there && (before?.phrases ?? []).join() !== m.phrases.join()) view.third = "fit";
+  if (!there && view.third === "fit") view.third = "experts";
+  label("errs:0", there ? say("c_fit", { text: m.phrases.join("; ") }) : say("c_experts"));
 }
 
 function status(text, fraction, mood = "calm") {

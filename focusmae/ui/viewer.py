@@ -85,6 +85,7 @@ def result(run: str, comparison, seconds: float) -> dict:
         **still,
         "segments": _segments(comparison, share),
         "segment_count": comparison.segments.count,
+        "phrases": list(_match(comparison).phrases) if _match(comparison) else [],
         "token_segment": np.asarray(comparison.token_segment).tolist(),
         "focus": [list(pair) for pair in comparison.settings.focus],
         "clickable": bool(getattr(comparison, "clickable", False)),
@@ -157,16 +158,28 @@ def _still(comparison) -> tuple[dict, np.ndarray]:
 
 
 def _segments(comparison, share: np.ndarray) -> list[dict]:
-    """One row per segment: {id, area in [0, 1], score, chance}, both means over its tokens, weighed by its pixels."""
+    """One row per segment: {id, area in [0, 1], score, chance}, both means over its tokens, weighed by its pixels.
+
+    With a text also fit in [0, 1] (the affinity of its best phrase) and phrase (the one that names it, or None).
+    """
     weight = share.sum(0)
     score, chance = (np.asarray(v, dtype=np.float64) @ share / np.maximum(weight, 1e-9)
                      for v in (comparison.scores, comparison.chance))
     area = weight / len(share)
-    return [
+    rows = [
         {"id": i + 1, "area": round(float(area[i]), 5), "score": round(float(score[i]), 4),
          "chance": round(float(chance[i]), 4)}
         for i in range(len(weight))
     ]  # fmt: skip
+    if match := _match(comparison):
+        for row, fit, phrase in zip(rows, match.affinity.max(1, initial=0), match.labels, strict=True):
+            row |= {"fit": round(float(fit), 4), "phrase": phrase}
+    return rows
+
+
+def _match(comparison):
+    """What became of the visitor's text (TextMatch); None without one."""
+    return getattr(comparison.segments, "match", None)
 
 
 def _numbers(values, digits: int = 4) -> list[float]:

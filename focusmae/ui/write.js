@@ -50,8 +50,8 @@ function legend(names) {
 
 // One line per segment: a click raises it, the small button lowers it.
 function segmentRows(m, rows, focus) {
-  return rows.map(({ id, area, chance }) => {
-    const sign = focus.get(id) ?? 0, name = say("segment", { i: id }), state = sign ? say(sign > 0 ? "raised" : "lowered") : "";
+  return rows.map(({ id, area, chance, phrase }) => {
+    const sign = focus.get(id) ?? 0, name = [say("segment", { i: id }), phrase].filter(Boolean).join(" · "), state = sign ? say(sign > 0 ? "raised" : "lowered") : "";
     return `<li data-segment="${id}" class="${sign ? (sign > 0 ? "fm-up" : "fm-down") : ""}">
       <button type="button" class="fm-segment" data-touch="1" aria-pressed="${sign > 0}" title="${esc(say("raise_segment", { i: id }))}">
         <canvas width="72" height="72" aria-hidden="true"></canvas>

@@ -18,6 +18,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from focusmae.comparison import compare
 from focusmae.segments.base import SegmentMap
+from focusmae.segments.matching import TextMatch, with_text
 from focusmae.ui import viewer
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
@@ -49,8 +50,16 @@ def messages(photo):
     other.arms = {name: dataclasses.replace(arm) for name, arm in photo.arms.items()}
     for arm in other.arms.values():
         arm.normalised, arm.picture_true = True, 0.5 * arm.picture
-    made = {"photo": photo, "clip": clip, "holes": holes, "other": other}
+    made = {"photo": photo, "clip": clip, "holes": holes, "other": other, "worded": worded(photo)}
     return {name: json.loads(json.dumps(viewer.result(name, run, 0.5))) for name, run in made.items()}
+
+
+def worded(photo):
+    """The photo's result, as if a text had been looked up: only two segments fit it, one of them half as well."""
+    fits = np.zeros((photo.segments.count, 2), np.float32)
+    fits[3], fits[6] = (0, 0.9), (0, 0.45)
+    match = TextMatch(("a dog", "a sail"), fits, np.full((2, 1, 2, 2), 0.5, np.float32))
+    return dataclasses.replace(photo, segments=with_text(photo.segments, match))
 
 
 @pytest.fixture(scope="module")
@@ -371,6 +380,27 @@ def test_what_the_run_was_asked_for_is_shown(visit, heard):
     page.mouse.click(*place(page, "sees:0", 0.25, 0.75))
     page.keyboard.up("Shift")
     assert heard.get(timeout=20)["label"] == 0
+
+
+def test_a_text_has_a_layer_of_its_own(visit, photo):
+    page = visit()
+    expect(page.locator("[data-action=fit]")).to_be_hidden()
+    page = visit("worded")
+    expect(page.locator("[data-action=fit]")).to_have_attribute("aria-pressed", "true")
+    layer = pixels(page, "errs:0").astype(int)
+    side = len(layer)
+    ids = photo.segments.labels[0]
+    rows = (np.arange(side) + 0.5) * len(ids) // side
+    ids = ids[rows.astype(int)][:, rows.astype(int)]
+    red, green, blue = layer.transpose(2, 0, 1)
+    for colour, expected in ((red + green - 2 * blue, 4), (green - red, 7)):  # viridis ends in yellow, by way of green
+        assert max(range(1, photo.segments.count + 1), key=lambda number: colour[ids == number].mean()) == expected
+    assert page.get_attribute("[data-pane='errs:0']", "aria-label") == "How well each segment fits a dog; a sail"
+    y, x = (axis.mean() for axis in np.nonzero(ids == 4))
+    assert ids[int(y), int(x)] == 4
+    page.mouse.move(*place(page, "sees:0", x / side, y / side))
+    assert card_of(page)["fits a sail"] == "0.90"
+    assert changed(page, lambda: page.click("[data-action=chance]")) == {"errs:0"}
 
 
 def test_frames_step_with_keys(visit):
