@@ -1,4 +1,4 @@
-"""Command line: ``python -m focusmae compare | train | evaluate | segments | benchmark | download | publish``.
+"""Command line: ``python -m focusmae compare | train | evaluate | study | segments | benchmark | download | publish``.
 
 Bad input gives one line on stderr and status 2.
 """
@@ -180,6 +180,36 @@ def evaluate(
         picture_seeds=picture_seeds, limit=limit, part=part, models=models, autoencoder=autoencoder,
         classifier=classifier, judge=judge, scorers=named(scorers), segmenter=segmenter, seed=seed,
         shuffle_labels=shuffle_labels,
+    )  # fmt: skip
+    run(data, out, plan)
+
+
+@app.command()
+def study(
+    data: Annotated[Path, typer.Argument(help="folder of clips: a table (path, label, group) or a folder per label")],
+    out: Annotated[Path, typer.Option(help="folder for the report; a study that was killed goes on there")],
+    steps: Annotated[int, typer.Option(help="training steps of each run")] = 300,
+    batch: Annotated[int, typer.Option(help="clips per step")] = 8,
+    rate: float = 3e-4,
+    keep: Annotated[float, typer.Option(help="share of visible tokens in the arms that mask")] = 0.1,
+    folds: int = 5,
+    seeds: Annotated[int, typer.Option(help="runs per fold and arm")] = 1,
+    arms: Annotated[str, typer.Option(help="names, separated by commas")] = "focus,random,all",
+    clips: Annotated[int, typer.Option(help="windows of the test")] = 5,
+    crops: Annotated[int, typer.Option(help="squares of the test, 1 or 3")] = 3,
+    start: Annotated[str, typer.Option(help="whose encoder to begin from, name or file")] = "embedded-clip",
+    scorer: Annotated[str, typer.Option(help="name or file")] = "embedded",
+    segmenter: Annotated[str, typer.Option(help="superpixels or a name of `download --list`")] = "superpixels",
+    merge: Annotated[str, typer.Option(help="labels counted as others, as label:label; none: -")] = "viral:pneumonia",
+) -> None:
+    """Fine-tune on labelled clips with focused, random and no masking, over patient-wise folds. Not for diagnosis."""
+    from focusmae.evaluation.study import StudyPlan, read_merge
+    from focusmae.evaluation.study import study as run
+
+    plan = StudyPlan(
+        arms=tuple(name.strip() for name in arms.split(",") if name.strip()), steps=steps, batch=batch, rate=rate,
+        keep=keep, folds=folds, seeds=seeds, clips=clips, crops=crops, start=start, scorer=scorer,
+        segmenter=segmenter, merge=read_merge(merge),
     )  # fmt: skip
     run(data, out, plan)
 

@@ -5,6 +5,7 @@ counts, so that ten thousand resamples of every measure of every arm are a few m
 (bias-corrected and accelerated; Efron, JASA 1987), as ``metrics.bootstrap_interval``, which makes one at a time.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,32 @@ def wilcoxon(differences: np.ndarray) -> float:
         return float(min(1.0, 2 * tail / 2**n))
     variance = n * (n + 1) * (2 * n + 1) / 24 - (ties**3 - ties).sum() / 48
     return float(2 * stats.norm.sf(abs(rising - n * (n + 1) / 4) / np.sqrt(variance)))
+
+
+def wilson(right: float, n: int) -> Interval:
+    """The share of ``right`` among ``n`` with Wilson's score interval (J. Am. Stat. Assoc. 1927)."""
+    z2, share = stats.norm.ppf((1 + CONFIDENCE) / 2) ** 2, right / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return Interval(float(share), float(max(0.0, middle - half)), float(min(1.0, middle + half)), n)
+
+
+def group_intervals(statistic: Callable[[np.ndarray], np.ndarray], groups: int) -> list[Interval]:
+    """Estimates with BCa intervals from resampled groups, such as patients, whole.
+
+    statistic: weights (R, groups), how often each group counts -> estimates (R, M), NaN where there is none.
+    """
+    draws = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), RESAMPLES)
+    estimate = statistic(np.ones((1, groups)))[0]
+    resampled, left_out = statistic(draws.astype(np.float64)), statistic(1 - np.eye(groups))
+    resampled = np.where(np.isnan(resampled), estimate, resampled)
+    left_out = np.where(np.isnan(left_out), estimate, left_out)
+    with np.errstate(all="ignore"):
+        lows, highs = _bca(resampled, estimate, left_out)
+    # Where nothing varies, as between arms that agree on every clip, there is no spread to correct.
+    still = np.ptp(resampled, axis=0) <= 1e-12
+    lows, highs = np.where(still, estimate, lows), np.where(still, estimate, highs)
+    return [Interval(float(e), float(a), float(b), groups) for e, a, b in zip(estimate, lows, highs, strict=True)]
 
 
 def holm(ps: list[float]) -> list[float]:

@@ -240,12 +240,13 @@ def step_generator(*numbers: int) -> torch.Generator:
 
 def batches(reader: Reader, batch: int, first: int, last: int, seed: int, rank: int = 0, world: int = 1):
     """Iterator over steps ``first`` to ``last`` - 1, read ahead by one background process."""
+    return read_ahead(reader, Steps(len(reader), batch, first, last, seed, rank, world))
+
+
+def read_ahead(dataset: torch.utils.data.Dataset, sampler):
+    """Iterator over the batches that ``sampler`` lists, read by one background process."""
     loader = torch.utils.data.DataLoader(
-        reader,
-        batch_sampler=Steps(len(reader), batch, first, last, seed, rank, world),
-        num_workers=1,
-        prefetch_factor=4,
-        worker_init_fn=_one_thread,
+        dataset, batch_sampler=sampler, num_workers=1, prefetch_factor=4, worker_init_fn=_one_thread
     )
     return iter(loader)
 

@@ -105,7 +105,7 @@ def fit(
             with torch.no_grad():
                 figures = evaluate()
             task.train()
-            if accelerator.is_main_process:
+            if accelerator.is_main_process and figures:
                 _log(folder, {"step": step + 1, "held_out": figures})
                 print("  held out: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
             reported = time.monotonic()
