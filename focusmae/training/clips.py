@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from torch import nn
 
@@ -18,7 +19,7 @@ from focusmae.models.checkpoints import load_model, transfer_encoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import load_classifier
 from focusmae.models.tensors import read_tensors
-from focusmae.training.data import crop, random_boxes, step_generator
+from focusmae.training.data import SIDE, random_boxes, step_generator
 from focusmae.training.focus import move_scores
 
 ARMS = {
@@ -88,16 +89,28 @@ class Task(nn.Module):
 
     def forward(self, step: int, batch) -> tuple[torch.Tensor, dict]:
         windows, labels, scores = batch
-        count, frames = windows.shape[:2]
-        draws = step_generator(self.seed, step)
-        boxes, flips = random_boxes(count, draws, SMALLEST_CUT), torch.rand(count, generator=draws) < 0.5
-        cut = crop(windows.flatten(0, 1), boxes.repeat_interleave(frames, 0), flips.repeat_interleave(frames))
-        pixels = cut.unflatten(0, (count, frames)).transpose(1, 2)
+        draws, count = step_generator(self.seed, step), len(windows)
+        boxes = (random_boxes(count, draws, SMALLEST_CUT) * SIDE).round() / SIDE
+        flips = torch.rand(count, generator=draws) < 0.5
+        pixels = cut(windows, boxes, flips)
         moved = move_scores(scores, boxes.unsqueeze(1).expand(-1, GRID.t, -1), flips)
         visible, where = tokens(self.arm, moved, self.keep, draws), self.model.head.weight.device
         logits = self.model.logits(pixels.to(where), visible if visible is None else visible.to(where))
         loss = nn.functional.cross_entropy(logits, labels.to(where), label_smoothing=SMOOTHING)
         return loss, {"top1": (logits.argmax(-1) == labels.to(where)).float().mean()}
+
+
+def cut(windows: torch.Tensor, boxes: torch.Tensor, flips: torch.Tensor) -> torch.Tensor:
+    """Boxes (B, 4) of whole pixels out of windows uint8 (B, T, 3, 224, 224): float (B, 3, T, 224, 224) in [0, 1].
+
+    By bytes and without positions to sample at, which takes a fraction of the time of ``data.crop``.
+    """
+    found = []
+    for window, box, flip in zip(windows, (boxes * SIDE).round().int().tolist(), flips.tolist(), strict=True):
+        x0, y0, x1, y1 = box
+        part = F.interpolate(window[:, :, y0:y1, x0:x1], (SIDE, SIDE), mode="bilinear", antialias=True)
+        found.append(part.flip(3) if flip else part)
+    return torch.stack(found).transpose(1, 2).float() / 255
 
 
 def tokens(arm: str, scores: torch.Tensor, keep: float, draws: torch.Generator) -> torch.Tensor | None:

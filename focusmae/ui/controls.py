@@ -45,8 +45,8 @@ def make_controls() -> gr.HTML:
 
 
 def models(_=None) -> dict[str, list[dict]]:
-    """What can be chosen now: see :func:`focusmae.ui.weights.rows`. The browser always sends something along."""
-    return weights.rows()
+    """What can be chosen now: see :func:`focusmae.ui.weights.rows_with_waits`. The browser always sends something along."""
+    return weights.rows_with_waits()
 
 
 def reproduce(job: dict) -> dict:

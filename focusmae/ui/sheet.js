@@ -22,10 +22,14 @@ function sheetMarkup() {
 
 const entry = (role, name) => sheet.models[role].find((model) => model.name === name);
 
+// Two digits at most, and minutes where seconds would be many.
+const roughly = (seconds) => (seconds < 100 ? `${Number(seconds.toPrecision(seconds < 1 ? 1 : 2))} s` : `${Math.round(seconds / 60)} min`);
+
 function facts(role, model) {
   if (!model.title) return say(role === "segmenter" ? "automatic_segments" : "automatic_models");
+  const wait = model.wait && say("wait_here", { photo: roughly(model.wait.image), clip: roughly(model.wait.clip) });
   const weight = model.size && !model.here ? size(model.size) : "";
-  return [model.summary, weight, model.licence, model.noncommercial && say("noncommercial")].filter(Boolean).join(" · ");
+  return [model.summary, weight, model.licence, model.noncommercial && say("noncommercial"), wait].filter(Boolean).join(" · ");
 }
 
 function drawModels() {

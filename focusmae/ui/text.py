@@ -167,6 +167,7 @@ ENGLISH = {
     "automatic": "Automatic",
     "automatic_models": "The official weights where they are on this machine, otherwise the small ones that ship "
     "with this page.",
+    "wait_here": "on this machine about {photo} a photo, {clip} a clip",
     "automatic_segments": "The best source that this machine runs without a wait.",
     "noncommercial": "not for commercial use",
     "only_image": "photos only",
@@ -464,6 +465,7 @@ CHINESE = {
     "done_button": "完成",
     "automatic": "自动",
     "automatic_models": "本机已有官方权重时用官方权重，否则用随页面附带的小模型。",
+    "wait_here": "在本机上每张照片约 {photo}，每段视频约 {clip}",
     "automatic_segments": "本机无需等待即可运行的最佳来源。",
     "noncommercial": "不可商用",
     "only_image": "仅照片",

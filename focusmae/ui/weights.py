@@ -5,6 +5,7 @@ from __future__ import annotations
 from focusmae import hub
 from focusmae.errors import SettingsError
 from focusmae.segments.base import SEGMENTERS
+from focusmae.ui.gpu import ZERO
 
 ROLES = ("autoencoder", "classifier", "segmenter")
 AUTOMATIC = {
@@ -24,6 +25,22 @@ def rows() -> dict[str, list[dict]]:
         _row(weights[name]) if name in weights else {**AUTOMATIC, "name": name, "title": "" if name == "auto" else name}
         for name in SEGMENTERS
     ]
+    return found
+
+
+def rows_with_waits() -> dict[str, list[dict]]:
+    """The same; SAM's rows also say how long it will take here: wait {"image": seconds, "clip": seconds}.
+
+    A product of matrices is timed for it once, so this imports torch. Not where cards are lent by the call.
+    """
+    found = rows()
+    if ZERO:
+        return found
+    from focusmae.segments.sam_wait import OPERATIONS, estimate  # late: it imports torch
+
+    for row in found["segmenter"]:
+        if row["name"] in OPERATIONS:
+            row["wait"] = {kind: estimate(frames=n, name=row["name"]) for kind, n in (("image", 1), ("clip", 16))}
     return found
 
 

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from focusmae.models.checkpoints import save_model
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.encoder import EncoderConfig
-from focusmae.training.clips import ARMS, EqualShares, Task, Windows, begin, tokens
-from focusmae.training.data import read_ahead, step_generator
+from focusmae.training.clips import ARMS, EqualShares, Task, Windows, begin, cut, tokens
+from focusmae.training.data import crop, read_ahead, step_generator
 from tests.tiny import SHAPE, make_autoencoder, make_classifier
 
 ENCODER = EncoderConfig(**SHAPE, final_norm=False)
@@ -52,6 +53,17 @@ def test_windows_come_with_their_scores(stores):
     assert seen == {0, 1, 2}
     batch = next(read_ahead(windows, EqualShares([1, 0], 2, 0, 1, seed=0)))
     assert batch[0].shape == (2, 16, 3, 224, 224) and batch[2].shape == (2, 1568)
+
+
+def test_cuts_are_those_of_photos():
+    """By another way the same pixels as ``data.crop``."""
+    rough = torch.rand(2, 2, 3, 28, 28, generator=step_generator(4)).flatten(0, 1)
+    windows = (F.interpolate(rough, (224, 224), mode="bilinear") * 255).byte().unflatten(0, (2, 2))
+    boxes, flips = torch.tensor([[8.0, 20, 216, 200], [0, 0, 224, 224]]) / 224, torch.tensor([True, False])
+    found = cut(windows, boxes, flips)
+    expected = crop(windows.flatten(0, 1), boxes.repeat_interleave(2, 0), flips.repeat_interleave(2))
+    different = (found - expected.unflatten(0, (2, 2)).transpose(1, 2)).abs()
+    assert different[..., 2:-2, 2:-2].max() < 0.01  # at its border a cut knows nothing of what lies outside
 
 
 def test_what_an_arm_sees():
