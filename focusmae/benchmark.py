@@ -47,13 +47,13 @@ def run(json_path: Path | None, quick: bool = False) -> dict:
     }
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
     rows = [*_photo_rows(repeats), *_clip_rows(max(2, repeats // 2)), *_model_rows(repeats)]
+    memory = _memory(10 if quick else MEMORY_INPUTS)  # before the large models come
     rows += [*model_rows(repeats, large_file=not quick), _start_row()]
     print(f"\n{'':44} {'seconds':>9}  {'peer':44} {'seconds':>9} {'ratio':>7} {'PSNR, dB':>9}")
     for row in rows:
         peer = "" if row.peer_seconds is None else f"{row.peer_seconds:9.3f} {row.ratio:7.2f}"
         psnr = "" if row.psnr is None else f"{row.psnr:9.1f}"
         print(f"{row.what:44} {row.seconds:9.3f}  {row.peer:44} {peer:17} {psnr}".rstrip())
-    memory = _memory(10 if quick else MEMORY_INPUTS)
     print("\nresident memory, MB: " + ", ".join(f"{name} {value:.0f}" for name, value in memory.items()))
     report = {"machine": about, "rows": [{**asdict(row), "ratio": row.ratio} for row in rows], "memory_mb": memory}
     if json_path:

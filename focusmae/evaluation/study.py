@@ -168,7 +168,9 @@ class Study:
         found = make_report(
             self.clips, self.fold_of, self.labels, answers, settings, self.weights, seconds, self.broken
         )
-        _write(self.out / "report.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+        text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+        found = json.loads(text)  # as whoever reads the file has it
+        _write(self.out / "report.json", text)
         _write(self.out / "report.md", to_markdown(found))
         self.say(f"folds tested: {fold + 1} of {self.plan.folds}, seeds: {seed + 1} of {self.plan.seeds}")
         return found

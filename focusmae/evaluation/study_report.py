@@ -145,7 +145,7 @@ class _Counts:
 
     def _figures(self, weights: np.ndarray, way: tuple) -> np.ndarray:
         """Accuracy, balanced accuracy, macro-F1 (R, 3) of weighted groups; labels that do not occur do not count."""
-        counts = np.einsum("rg,gts->rts", weights, self.of[way])
+        counts = (weights @ self.of[way].reshape(len(self.groups), -1)).reshape(-1, *self.of[way].shape[1:])
         right, true, said = np.einsum("rtt->rt", counts), counts.sum(2), counts.sum(1)
         with np.errstate(all="ignore"):
             recall = np.where(true > 0, right / true, np.nan)

@@ -138,7 +138,7 @@ def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, ac
 
 def _fingerprint(models: tuple[TokenClassifier, TokenClassifier], *settings) -> str:
     """Short hash of the classifiers and of whatever else the collected rows depend on, so that no rows are mixed."""
-    heads = [round(float(model.head.weight.double().square().sum()), 6) for model in models]
+    heads = [round(float(model.head.weight.detach().double().square().sum()), 6) for model in models]
     return hashlib.sha256(repr((heads, *settings)).encode()).hexdigest()[:8]
 
 
