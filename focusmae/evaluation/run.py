@@ -7,7 +7,6 @@ A run that was killed goes on where it was: a row is found again by the hash of 
 """
 
 import dataclasses
-import datetime
 import hashlib
 import json
 import os
@@ -33,9 +32,9 @@ from focusmae.evaluation.tables import to_markdown
 from focusmae.media import open_media
 from focusmae.prepared import foreign_segments, pixels_of
 from focusmae.segments.base import SegmentMap, load_segmenter
+from focusmae.training.loop import PATIENCE
 
 REPORT_SECONDS = 15
-PATIENCE = datetime.timedelta(days=2)  # for which the quick processes wait for the slow ones
 _KEPT_SEGMENTS = 4
 
 Load = Callable[[str], Networks]

@@ -5,6 +5,7 @@ Runs on a CPU, a GPU, or under ``accelerate launch`` on many. A task is a module
 exactly as an unbroken one would.
 """
 
+import datetime
 import json
 import math
 import time
@@ -13,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import nn
 
 from focusmae.errors import SettingsError
 
 CHECKPOINT_SECONDS = 45
 REPORT_SECONDS = 15
+PATIENCE = datetime.timedelta(days=2)  # for which the quick processes wait for the slow ones
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class Schedule:
 
 
 def make_accelerator() -> Accelerator:
-    """One process per device; bfloat16 on GPUs, float32 on CPUs."""
-    return Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    """One process per device, or as many as ``torchrun`` starts on CPUs; bfloat16 on GPUs, float32 on CPUs."""
+    gpu = torch.cuda.is_available()
+    patience = InitProcessGroupKwargs(timeout=PATIENCE)
+    # Without being told, accelerate takes each process on a CPU for the only one.
+    return Accelerator(mixed_precision="bf16" if gpu else "no", cpu=not gpu, kwargs_handlers=[patience])
 
 
 def parameter_groups(model: nn.Module, decay: float, faster: dict[str, float] | None = None) -> list[dict]:

@@ -10,7 +10,7 @@ function card(m, token, segment) {
   const stack = shares.map((share, e) => `<i style="width:${(100 * share).toFixed(1)}%;background:${rgb(EXPERT_COLOURS[e])}"></i>`);
   const fits = row?.fit === undefined ? "" : line(say("card_fit", { phrase: row.phrase ?? m.phrases.join("; ") }), row.fit.toFixed(2));
   const about = row ? line(say("card_mean_score"), signed(row.score)) + line(say("card_mean_chance"), `${percent(row.chance)} %`) + fits : "";
-  return `<strong>${esc(row ? say("card_segment", { i: segment, n: m.segment_count }) : say("card_none"))}</strong>${about}
+  return `<strong>${esc(row ? say("card_segment", { i: segment }) : say("card_none"))}</strong>${about}
     <hr>${line(say("card_score"), signed(m.scores[token]))}${line(say("card_chance"), `${percent(m.chance[token])} %`)}`
     + line(experts, order.map((e) => percent(shares[e])).join(" · ") + " %") + `<div class="fm-stack">${stack.join("")}</div>`
     + m.arms.map((arm, i) => line(say("card_error", { arm: arm.title }),

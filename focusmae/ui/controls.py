@@ -45,7 +45,7 @@ def make_controls() -> gr.HTML:
 
 
 def models(_=None) -> dict[str, list[dict]]:
-    """What can be chosen now: see :func:`focusmae.ui.weights.rows_with_waits`. The browser always sends something along."""
+    """What can be chosen now: see :func:`focusmae.ui.weights.rows_with_waits`. The browser always sends something."""
     return weights.rows_with_waits()
 
 

@@ -73,6 +73,7 @@ def result(run: str, comparison, seconds: float) -> dict:
 
     frames, kind = comparison.pixels.shape[0], comparison.input["kind"]
     still, share = _still(comparison)
+    segments = _segments(comparison, share)
     times = comparison.view.times
     return {
         "kind": "result",
@@ -83,8 +84,8 @@ def result(run: str, comparison, seconds: float) -> dict:
         "delay": 1000 * (times[-1] - times[0]) / (frames - 1) if frames > 1 and times[-1] > times[0] else 160,
         "grid": list(comparison.grid),
         **still,
-        "segments": _segments(comparison, share),
-        "segment_count": comparison.segments.count,
+        "segments": segments,
+        "segment_count": len(segments),
         "phrases": list(_match(comparison).phrases) if _match(comparison) else [],
         "token_segment": np.asarray(comparison.token_segment).tolist(),
         "focus": [list(pair) for pair in comparison.settings.focus],
@@ -160,7 +161,8 @@ def _still(comparison) -> tuple[dict, np.ndarray]:
 def _segments(comparison, share: np.ndarray) -> list[dict]:
     """One row per segment: {id, area in [0, 1], score, chance}, both means over its tokens, weighed by its pixels.
 
-    With a text also fit in [0, 1] (the affinity of its best phrase) and phrase (the one that names it, or None).
+    One that a click took away has no pixels left and no row. With a text also fit in [0, 1] (the affinity of its best
+    phrase) and phrase (the one that names it, or None).
     """
     weight = share.sum(0)
     score, chance = (np.asarray(v, dtype=np.float64) @ share / np.maximum(weight, 1e-9)
@@ -174,7 +176,7 @@ def _segments(comparison, share: np.ndarray) -> list[dict]:
     if match := _match(comparison):
         for row, fit, phrase in zip(rows, match.affinity.max(1, initial=0), match.labels, strict=True):
             row |= {"fit": round(float(fit), 4), "phrase": phrase}
-    return rows
+    return [row for row in rows if row["area"]]
 
 
 def _match(comparison):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,25 +28,34 @@ expect.set_options(timeout=SLOW / 3)
 @pytest.fixture(scope="session")
 def address():
     """Where ``python app.py`` answers."""
+    with serving("app.py") as url:
+        yield url
+
+
+@contextmanager
+def serving(*arguments: str):
+    """``python ARGUMENTS`` in the project's folder, from when its page answers on; gives the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "app.py"],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"},
     )
     url = f"http://127.0.0.1:{port}/"
     for _ in range(1200):
-        assert server.poll() is None, "app.py ended"
+        assert server.poll() is None, f"{arguments} ended"
         try:
             urllib.request.urlopen(url, timeout=5).close()
             break
         except OSError:
             time.sleep(0.1)
-    yield url
-    server.terminate()
-    server.wait(20)
+    try:
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 @pytest.fixture(scope="module")
