@@ -188,7 +188,7 @@ def test_no_file_names_a_place_on_somebodys_machine():
 def test_top_level():
     wanted = {"app.py", "focusmae", "assets", "tests", "requirements.txt", "README.md"}
     found = {path.relative_to(ROOT).parts[0] for path in project_files()}
-    assert found - HIDDEN == wanted | {"pyproject.toml", "LICENSE"}
+    assert found - HIDDEN == wanted | {"pyproject.toml", "LICENSE", "Dockerfile", "requirements-mcp.txt"}
 
 
 def test_public_surface():
