@@ -18,7 +18,7 @@ HIDDEN = {".ci", ".github", ".gitignore"}  # the dotted names that belong to the
 # imports from rooms on lower floors or from its own room: never up, never sideways into another room of its floor.
 FLOORS = [
     {"errors", "strategies", "timing"},
-    {"device", "spacing", "steps"},
+    {"device", "precision", "spacing", "steps"},
     {"masking", "metrics", "media", "hub"},
     {"segments"},
     {"models", "labelled"},

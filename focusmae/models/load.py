@@ -22,11 +22,11 @@ from focusmae.models.classifier import TokenClassifier
 from focusmae.models.grids import scorer_grid
 from focusmae.models.official import official_model
 from focusmae.models.origin import Origin, stamp
-from focusmae.models.precision import lighten, wanted
 from focusmae.models.resident import LARGE, Resident, weight_bytes
 from focusmae.models.scorer import MoEScorer, Scores, SegmentPrior
 from focusmae.models.tensors import read_tensors
 from focusmae.models.timm_vit import is_timm, timm_model
+from focusmae.precision import lighten, wanted
 from focusmae.segments.base import SegmentMap
 from focusmae.segments.descriptors import describe, token_segments
 

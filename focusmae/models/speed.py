@@ -24,7 +24,7 @@ from focusmae.models.encoder import EncoderConfig
 from focusmae.models.load import load_autoencoder
 from focusmae.models.peer import masks
 from focusmae.models.positions import GIVEN
-from focusmae.models.precision import lighten, quickest
+from focusmae.precision import lighten, quickest
 from focusmae.timing import Row, median
 
 MISSING = "transformers is not installed, so nothing is measured beside it; `pip install transformers` and run again."

@@ -16,13 +16,14 @@ import torch
 from segment_anything.modeling import Sam
 from torch.nn import functional as F
 
+from focusmae.precision import lighten, wanted
 from focusmae.segments.sam_decoder import Shared
 from focusmae.segments.sam_encoder import pixels
 
 BATCH = {"cpu": 4, "cuda": 64}
 """Prompts a decoder call: more gain nothing on a CPU and cost memory; a GPU needs them to be busy (about 0.5 GB)."""
 FRAMES = {"cpu": 1, "cuda": 4}  # frames an encoder pass
-DTYPE = {"cpu": torch.float32, "cuda": torch.bfloat16}
+DTYPE = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.float32}  # of what is not in int8
 
 
 @dataclass
@@ -43,16 +44,22 @@ class SamModel:
     """A SAM that is ready to be asked. ``cost`` counts everything since it was made.
 
     Args:
-        sam: from ``read_sam``.   device: where it runs.   dtype: of weights and work; by default bfloat16 on a GPU,
-        float32 on a CPU. Positions of prompts are always worked out in float32: they are angles of many turns.
+        sam: from ``read_sam``.   device: where it runs.
+        precision: of weights and work; by default as FOCUSMAE_PRECISION says (focusmae/precision.py), without it
+            bfloat16 on a GPU and float32 on a CPU. int8 is for the encoder alone, where nearly all of the work is; the
+            decoder then stays in float32. Positions of prompts are always worked out in float32: they are angles of
+            many turns.
     """
 
-    def __init__(self, sam: Sam, device: torch.device | str = "cpu", dtype: torch.dtype | None = None):
+    def __init__(self, sam: Sam, device: torch.device | str = "cpu", precision: str | None = None):
         self.device = torch.device(device)
-        self.dtype = dtype or DTYPE.get(self.device.type, torch.float32)
+        self.precision = wanted(self.device, precision)
+        self.dtype = DTYPE[self.precision]
         self.sam = sam.to(self.device)
         self.sam.image_encoder.to(self.dtype)
         self.sam.mask_decoder.to(self.dtype)
+        if self.precision == "int8":
+            lighten(self.sam.image_encoder, self.precision)
         self.side = sam.image_encoder.img_size
         self.raster = 4 * sam.prompt_encoder.image_embedding_size[0]
         self.batch = BATCH.get(self.device.type, BATCH["cpu"])

@@ -10,6 +10,7 @@ import torch
 
 from focusmae import device as devices
 from focusmae.errors import SettingsError
+from focusmae.precision import wanted
 from focusmae.segments.sam_model import DTYPE
 from focusmae.segments.sam_tracking import ENCODING, work
 
@@ -71,7 +72,7 @@ def estimate(
 @functools.cache
 def speed(kind: str) -> float:
     """Operations a second of the product in the encoder's multilayer perceptron, best of three."""
-    dtype = DTYPE.get(kind, torch.float32)
+    dtype = DTYPE[wanted(torch.device(kind))]
     a, b = torch.ones(1024, 768, device=kind, dtype=dtype), torch.ones(768, 3072, device=kind, dtype=dtype)
     times = []
     for _ in range(4):  # the first one warms up

@@ -6,6 +6,7 @@ import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
 
+from focusmae.precision import ByteLinear
 from focusmae.segments import sam_encoder
 from focusmae.segments.sam_decoder import Decoder, TwoWay
 from focusmae.segments.sam_model import SamModel
@@ -126,17 +127,20 @@ def test_poor_masks_are_left_out_and_the_others_stay(ours):
     assert (none == -torch.inf).all()
 
 
-def test_bfloat16_says_the_same(theirs, ours, tmp_path, astronaut):
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_other_number_formats_say_the_same(theirs, ours, tmp_path, astronaut, precision):
     path = tmp_path / "sam.pth"
     torch.save(theirs.state_dict(), path)
-    half = SamModel(read_sam(path), dtype=torch.bfloat16)
+    half = SamModel(read_sam(path), precision=precision)
     frames, points = astronaut[None], prompts(None)["points"]
     results = []
     for model in (ours, half):
         shared = model.share(next(model.encode(frames)))
         results.append([torch.cat(parts).float() for parts in zip(*model.ask(shared, points), strict=True)])
     (masks, iou), (rough, rough_iou) = results
-    assert rough_iou.dtype == torch.float32 and half.sam.image_encoder.neck[0].weight.dtype == torch.bfloat16
+    neck = half.sam.image_encoder.neck[0].weight.dtype
+    assert rough_iou.dtype == torch.float32 and neck == (torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    assert isinstance(half.sam.image_encoder.blocks[0].attn.qkv, ByteLinear) == (precision == "int8")
     assert (rough - masks).abs().mean() < 0.05 * masks.abs().mean()
     assert (rough_iou - iou).abs().max() < 0.05 * iou.abs().max()
 

@@ -57,9 +57,12 @@ class ByteLinear(nn.Module):
 LAYERS = {"bfloat16": HalfLinear, "int8": ByteLinear}
 
 
-def wanted(device: torch.device) -> str:
-    """The number format for large models on ``device``. Raises SettingsError for a choice that there is not."""
-    choice = os.environ.get(VARIABLE, "bfloat16" if device.type == "cuda" else "float32")
+def wanted(device: torch.device, choice: str | None = None) -> str:
+    """The number format for large models on ``device``: ``choice``, else what FOCUSMAE_PRECISION says, else standard.
+
+    Raises SettingsError for a choice that there is not, or not on this device.
+    """
+    choice = choice or os.environ.get(VARIABLE) or ("bfloat16" if device.type == "cuda" else "float32")
     if choice not in CHOICES:
         raise SettingsError(f"{VARIABLE} is one of {', '.join(CHOICES)}, not {choice!r}.")
     if choice == "fast":
