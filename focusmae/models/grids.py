@@ -23,19 +23,6 @@ def resample_scores(scores: torch.Tensor, from_grid: Grid, to_grid: Grid) -> tor
     return values.reshape(len(scores), -1)
 
 
-def resample_visible(visible: torch.Tensor, from_grid: Grid, to_grid: Grid) -> torch.Tensor:
-    """Visible tokens (B, K) of one grid -> those (B, K') of another that lie best within them, ascending.
-
-    K' is the same share of the tokens, at least one. Of two equal ones the former in raster order is taken.
-    """
-    if from_grid == to_grid:
-        return visible
-    seen = torch.zeros(len(visible), from_grid.tokens, device=visible.device).scatter_(1, visible, 1.0)
-    count = max(1, round(visible.shape[1] * to_grid.tokens / from_grid.tokens))
-    order = resample_scores(seen, from_grid, to_grid).round(decimals=4).argsort(dim=1, descending=True, stable=True)
-    return order[:, :count].sort(1).values
-
-
 def _overlap(old: int, new: int) -> torch.Tensor:
     """(new, old): the share of each new cell that lies in each old one; rows sum to 1."""
     edges = torch.arange(new + 1, dtype=torch.float64) * old / new

@@ -14,12 +14,10 @@ from safetensors.torch import load_file
 
 from focusmae import device, hub
 from focusmae.errors import WeightsError
-from focusmae.segments.base import SegmentMap
 from focusmae.segments.groupvit import GroupViT, PixelForm
-from focusmae.segments.phrases import read_phrases
 
 if TYPE_CHECKING:
-    from focusmae.media import View
+    pass
 
 NAME = "groupvit"
 WANTED = "model.safetensors, config.json and the tokenizer"
@@ -54,18 +52,6 @@ def load_groupvit(checkpoint: str | Path | None = None, progress: Progress = Non
             _resident.clear()
             _resident[key] = segmenter
         return _resident[key]
-
-
-def text_affinity(
-    view: View, segments: SegmentMap, text: str | None, checkpoint: str | None = None, progress: Progress = None
-) -> SegmentMap:
-    """The segments of any source with their affinity to a text, which GroupViT reads: see GroupViT.match.
-
-    A text without phrases gives the segments back as they are, and loads nothing.
-    """
-    if not read_phrases(text).phrases:
-        return segments
-    return load_groupvit(checkpoint, progress).match(view, segments, text)
 
 
 def _read(name: str, path: Path, folder: Path) -> tuple:

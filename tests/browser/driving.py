@@ -34,14 +34,19 @@ def wait_draws(page: Page, draws: int) -> None:
     )
 
 
-def pixels(page: Page, pane: str) -> np.ndarray:
-    """uint8 (H, W, 3) of one pane's canvas, once it is drawn."""
+def picture(page: Page, selector: str) -> np.ndarray:
+    """uint8 (H, W, 3) of a canvas, as it is once all that was wished for is drawn."""
     url = page.evaluate(
         "s => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>"
         " done(document.querySelector(s).toDataURL()))))",
-        f"[data-pane='{pane}'] canvas",
+        selector,
     )
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+
+
+def pixels(page: Page, pane: str) -> np.ndarray:
+    """uint8 (H, W, 3) of one pane's canvas."""
+    return picture(page, f"[data-pane='{pane}'] canvas")
 
 
 def centres(side: int) -> np.ndarray:

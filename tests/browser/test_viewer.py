@@ -1,36 +1,28 @@
 """The viewer alone in Chromium, fed with real results: what it marks, switches, enlarges, divides and emits."""
 
-import base64
 import dataclasses
-import io
 import json
-import os
 import queue
 import re
-import shutil
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from focusmae.comparison import compare
 from focusmae.segments.base import SegmentMap
 from focusmae.segments.matching import TextMatch, with_text
 from focusmae.ui import viewer
+from tests.browser.driving import OUT, SLOW, picture, pixels
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
-OUT = Path(__file__).parent / "out"
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --no-first-run"
 STYLES = ("page.css", "viewer.css")
-SLOW = 60_000  # milliseconds; for machines with other work
 PANES = [f"{row}:{column}" for row in ("sees", "imagines", "errs") for column in (0, 1, 2)]
 PAPER, BLUE, ORANGE = (np.array(c, float) for c in ((239, 237, 231), (74, 111, 165), (217, 112, 10)))
 
 pytestmark = pytest.mark.timeout(240)
-expect.set_options(timeout=SLOW / 2)
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +85,6 @@ def address(messages, heard):
     page.close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def visit(address, browser, heard):
     """visit(message, width, height, **context) -> the page that shows it. No script may fail."""
@@ -124,20 +107,6 @@ def visit(address, browser, heard):
     for context in contexts:
         context.close()
     assert not broken
-
-
-def picture(page: Page, selector: str) -> np.ndarray:
-    """uint8 (H, W, 3) of a canvas, as it is once all that was wished for is drawn."""
-    url = page.evaluate(
-        "s => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>"
-        " done(document.querySelector(s).toDataURL()))))",
-        selector,
-    )
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
-
-
-def pixels(page: Page, pane: str) -> np.ndarray:
-    return picture(page, f"[data-pane='{pane}'] canvas")
 
 
 def changed(page: Page, act) -> set[str]:

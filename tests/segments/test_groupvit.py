@@ -14,7 +14,7 @@ from focusmae import hub
 from focusmae.errors import FocusMAEError
 from focusmae.segments import groupvit, groupvit_load
 from focusmae.segments.groupvit import ANYTHING, PixelForm
-from focusmae.segments.groupvit_load import load_groupvit, text_affinity
+from focusmae.segments.groupvit_load import load_groupvit
 from focusmae.segments.phrases import MOST_PHRASES, prompt
 from tests.segments.groupvit_tiny import write_checkpoint
 from tests.tiny import is_one_sentence
@@ -203,14 +203,8 @@ def test_the_folder_the_file_and_the_registry_give_the_same(peer, segmenter, vie
     assert load_groupvit(peer[0] / "model.safetensors") is segmenter
     assert load_segmenter("groupvit", str(peer[0])) is segmenter
     assert segmenter.weights["role"] == "segmenter" and len(segmenter.weights["sha256"]) == 64
-    read = text_affinity(view, segmenter(view), TEXT, checkpoint=peer[0])
+    read = load_groupvit(peer[0]).match(view, segmenter(view), TEXT)
     assert read.match.phrases == ("a dog", "the grass", "boat")
-
-
-def test_a_text_without_words_loads_nothing(view, monkeypatch):
-    monkeypatch.setattr(groupvit_load, "load_groupvit", None)
-    segments = object()
-    assert text_affinity(view, segments, " ;") is segments and text_affinity(view, segments, None) is segments
 
 
 def test_the_name_goes_through_the_hub(peer, monkeypatch, view):

@@ -7,7 +7,7 @@ import torch
 from focusmae.masking import grid_of
 from focusmae.segments.base import SegmentMap
 from focusmae.segments.descriptors import DESCRIPTORS, describe
-from focusmae.segments.groupvit_load import load_groupvit, text_affinity
+from focusmae.segments.groupvit_load import load_groupvit
 from focusmae.segments.matching import TextMatch, match_notes, segment_affinity, with_text
 from focusmae.segments.superpixels import Superpixels
 from tests.segments.groupvit_tiny import write_checkpoint
@@ -43,7 +43,7 @@ def test_a_text_beside_any_segments(folder, astronaut, n):
     view = SimpleNamespace(frames=astronaut[None, :256, :256])
     labels = np.random.default_rng(0).integers(0, n + 1, (1, 256, 256))
     segments = SegmentMap(labels, np.ones(n), "test")
-    read = text_affinity(view, segments, "a dog; sky", checkpoint=folder)
+    read = load_groupvit(folder).match(view, segments, "a dog; sky")
     assert read.affinity.shape == (n,) and read.match.affinity.shape == (n, 2) and len(read.match.labels) == n
     assert read.source == "test" and np.array_equal(read.labels, segments.labels)
     values = describe(read, view.frames, grid_of(196))
@@ -64,7 +64,7 @@ def test_superpixels_take_the_affinity_of_what_lies_under_them(folder, astronaut
 def test_a_text_without_a_match_tells_the_scorer_what_no_text_tells_it(folder, astronaut):
     view = SimpleNamespace(frames=astronaut[None])
     plain = Superpixels()(view)
-    read = text_affinity(view, plain, "grass", checkpoint=folder)
+    read = load_groupvit(folder).match(view, plain, "grass")
     assert not read.match.found.any() and (read.affinity == 0).all() and set(read.match.labels) == {None}
     assert "grass" in read.match.notes[0]
     grid = grid_of(196)
