@@ -105,7 +105,8 @@ function drawTint(ctx, size, m, frame, key) {
     const side = m.labels.side, first = frame * side * side, canvas = document.createElement("canvas");
     canvas.width = canvas.height = side;
     const small = canvas.getContext("2d"), pixels = small.createImageData(side, side);
-    const colours = [[0, 0, 0, 0], ...m.segments.map(({ id }) => [...segmentColour(m, id, key), 255])];
+    const colours = { 0: [0, 0, 0, 0] }; // ids may have gaps
+    for (const { id } of m.segments) colours[id] = [...segmentColour(m, id, key), 255];
     for (let i = 0; i < side * side; i++) pixels.data.set(colours[m.ids[first + i]], 4 * i);
     small.putImageData(pixels, 0, 0);
     tints[frame] = canvas;

@@ -77,7 +77,7 @@ def visit(address, browser):
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or foreign.append(r.url))
-        page.on("pageerror", lambda error: broken.append(str(error)))
+        page.on("pageerror", lambda error: broken.append(error.stack or str(error)))
         page.goto(address + query)
         page.wait_for_selector(".fm[data-run='1']", timeout=SLOW)
         return page

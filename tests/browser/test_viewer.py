@@ -98,7 +98,7 @@ def visit(address, browser, heard):
         )
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: broken.append(str(error)))
+        page.on("pageerror", lambda error: broken.append(error.stack or str(error)))
         page.goto(f"{address}?m={message}")
         page.wait_for_selector(".fm[data-run='1']", timeout=SLOW)
         return page
