@@ -17,10 +17,20 @@ from focusmae.segments.base import load_segmenter
 from focusmae.training.data import Reader, read_items, step_generator
 from focusmae.training.drawn import AdaMAE, Policy
 from focusmae.training.loop import Schedule, fit, make_accelerator
-from focusmae.training.worth import CLIP_GRID, PHOTO_GRID, centred, choose, collect, load_rows, score_rows, targets
+from focusmae.training.worth import (
+    CLIP_GRID,
+    PHOTO_GRID,
+    activation_targets,
+    centred,
+    choose,
+    collect,
+    load_rows,
+    score_rows,
+    targets,
+)
 
 READS = ("features", "embeddings")
-WAYS = ("attribution", "policy", "adamae")
+WAYS = ("attribution", "activation", "policy", "adamae")
 BALANCE = 0.1
 KEEP, DRAWS = 0.1, 4
 TEMPERATURES = (0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 2.0, 4.0)
@@ -60,10 +70,10 @@ def train(
 ) -> dict:
     """Collect the worth of ``photos`` labelled photos, then train; ``reads`` "embeddings" gives the shallow variant.
 
-    by: "attribution" learns the collected worth; "policy" and "adamae" learn from the scorer's own draws
-    (training/drawn.py). start: scorer weights to begin from. Writes out/scorer[-shallow][-BY].safetensors with the
-    temperature tuned on the validation part for the mean probability of the true class at 10 % kept, and returns the
-    held-out figures.
+    by: "attribution" and "activation" learn what tokens are worth (training/worth.py); "policy" and "adamae" learn from
+    the scorer's own draws (training/drawn.py). start: scorer weights to begin from. Writes
+    out/scorer[-shallow][-BY].safetensors with the temperature tuned on the validation part for the mean probability of
+    the true class at 10 % kept, and returns the held-out figures.
     """
     if reads not in READS:
         raise SettingsError(f"A scorer cannot read {reads!r}; choose from {', '.join(READS)}.")
@@ -109,7 +119,7 @@ def _begin(config: ScorerConfig, start: Path | None) -> MoEScorer:
 
 
 def _task(by: str, model: MoEScorer, rows: dict, models, seed: int, batch: int) -> nn.Module:
-    if by == "attribution":
+    if by in ("attribution", "activation"):
         return Task(model, rows, seed, batch)
     if by == "policy":
         return Policy(model, rows, dict(zip(("photo", "clip"), models, strict=True)), seed, batch)
@@ -128,9 +138,10 @@ def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, ac
         accelerator.wait_for_everyone()
         found[part] = sorted(folder.glob("*.safetensors"))
     rows = {kind: load_rows(found["train"], kind) for kind in ("photo", "clip")}
-    for kind, grid in (("photo", PHOTO_GRID), ("clip", CLIP_GRID)):
+    for kind, grid, judge in (("photo", PHOTO_GRID, models[0]), ("clip", CLIP_GRID, models[1])):
         if rows[kind]:
-            rows[kind]["target"] = targets(rows[kind], grid)
+            made = activation_targets(rows[kind], judge) if by == "activation" else targets(rows[kind], grid)
+            rows[kind]["target"] = made
     if by != "adamae":
         rows["photo"].pop("picture", None)  # 150 kB each
     return rows, load_rows(found["val"], "photo")

@@ -1,8 +1,11 @@
-"""What each token is worth to a frozen classifier: the targets from which the scorer learns.
+"""What each token is worth to a frozen classifier: the targets from which the scorer learns. There are two.
 
 Monte-Carlo attribution (as RISE; Petsiuk et al., BMVC 2018): over many random subsets of the tokens, a token's worth is
 the mean log-probability of the true class with it visible minus that with it hidden. Noisy for one photo, unbiased over
 many. A photo's worth also serves clips made from it by pan and zoom: it moves with the picture.
+
+Activation (Zhou et al., CVPR 2016, with the gradient as in Selvaraju et al., ICCV 2017): what each token adds, to first
+order, to the log-probability of the true class when all tokens are visible. Without noise, but of the full view alone.
 """
 
 from dataclasses import dataclass
@@ -111,6 +114,23 @@ def targets(rows: dict[str, torch.Tensor], grid: Grid) -> torch.Tensor:
     """
     worth = centred(smoothed(rows["worth"], grid))
     return worth / worth.std().clamp_min(1e-6)
+
+
+def activation_targets(rows: dict[str, torch.Tensor], model: TokenClassifier) -> torch.Tensor:
+    """The same from the activation of the true class (M, N), which has no noise to be smoothed away."""
+    parts = torch.arange(len(rows["label"])).split(CHUNK)
+    found = centred(torch.cat([activation(model, rows["features"][part], rows["label"][part]) for part in parts]))
+    return found / found.std().clamp_min(1e-6)
+
+
+@torch.enable_grad()
+def activation(model: TokenClassifier, features: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """What the tokens' features (B, N, D) after the last block add to log p(label (B,)), to first order: (B, N)."""
+    where = model.head.weight.device
+    features = features.to(where).float().requires_grad_(True)
+    said = model.head_logits(features).log_softmax(-1).gather(1, label.to(where).long()[:, None])
+    (slope,) = torch.autograd.grad(said.sum(), features)
+    return ((features.detach() * slope).sum(-1) * features.shape[1]).cpu()
 
 
 def smoothed(values: torch.Tensor, grid: Grid, width: float = 1.0) -> torch.Tensor:

@@ -178,7 +178,7 @@ def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypat
     assert "collected" not in capsys.readouterr().out  # everything was there already
 
 
-@pytest.mark.parametrize("by", ["policy", "adamae"])
+@pytest.mark.parametrize("by", ["activation", "policy", "adamae"])
 def test_scorer_from_its_own_draws(by, folder, classifiers, collected, tmp_path):
     shutil.copytree(collected, tmp_path / collected.name)
     first = scorer.train([folder], tmp_path, *classifiers, steps=2, **SCORER)

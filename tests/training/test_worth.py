@@ -7,7 +7,7 @@ from focusmae.segments.base import load_segmenter
 from focusmae.segments.descriptors import DESCRIPTORS
 from focusmae.training.data import Reader, read_items, step_generator
 from focusmae.training.scorer import centred
-from focusmae.training.worth import collect, load_rows, token_worth
+from focusmae.training.worth import activation, collect, load_rows, token_worth
 from tests.tiny import make_classifier
 
 
@@ -86,3 +86,21 @@ def test_no_clips_where_none_were_asked_for(collected):
 def test_centred():
     values = torch.tensor([[1, 2, 3], [4, 4, 10]])
     assert centred(values).tolist() == [[-1, 0, 1], [-2, -2, 4]]
+
+
+def test_activation_is_what_a_little_more_of_a_token_would_add():
+    model = make_classifier(labels=["a", "b", "c"]).double()
+    torch.manual_seed(0)
+    features, label = torch.randn(2, 5, model.config.width), torch.tensor([2, 0])
+    exact = make_classifier(labels=["a", "b", "c"]).double()
+
+    def value(tokens):
+        return exact.head_logits(tokens).log_softmax(-1).gather(1, label[:, None])[:, 0]
+
+    found = activation(model.float(), features, label)
+    for token in range(5):
+        more = features.double().clone()
+        more[:, token] *= 1.0001
+        gain = 5 * (value(more) - value(features.double())) / 0.0001
+        torch.testing.assert_close(found[:, token].double(), gain, rtol=0.01, atol=1e-3)
+    assert found.std() > 0.01
