@@ -128,7 +128,7 @@ def train_scorer(
     photo_classifier: Annotated[str, typer.Option(help="name or file")] = "embedded-image",
     clip_classifier: Annotated[str, typer.Option(help="name or file")] = "embedded-clip",
     reads: Annotated[str, typer.Option(help="features, or embeddings for the shallow variant")] = "features",
-    by: Annotated[str, typer.Option(help="attribution, activation, or by its own draws: policy, adamae")] = "attribution",
+    by: Annotated[str, typer.Option(help="attribution, activation; by its own draws: policy, adamae")] = "attribution",
     start: Annotated[Path | None, typer.Option(help="scorer weights to begin from")] = None,
     photos: Annotated[int, typer.Option(help="how many photos to attribute")] = 2400,
     clip_every: Annotated[int, typer.Option(help="one photo in so many also becomes a clip, 0 for none")] = 10,

@@ -89,18 +89,20 @@ def test_centred():
 
 
 def test_activation_is_what_a_little_more_of_a_token_would_add():
-    model = make_classifier(labels=["a", "b", "c"]).double()
+    model, exact = (make_classifier(labels=["a", "b", "c"]) for _ in range(2))
     torch.manual_seed(0)
     features, label = torch.randn(2, 5, model.config.width), torch.tensor([2, 0])
-    exact = make_classifier(labels=["a", "b", "c"]).double()
+    torch.nn.init.normal_(model.head.weight)
+    exact.load_state_dict(model.state_dict())
+    exact.double()
 
     def value(tokens):
         return exact.head_logits(tokens).log_softmax(-1).gather(1, label[:, None])[:, 0]
 
-    found = activation(model.float(), features, label)
+    found = activation(model, features, label)
     for token in range(5):
         more = features.double().clone()
         more[:, token] *= 1.0001
         gain = 5 * (value(more) - value(features.double())) / 0.0001
         torch.testing.assert_close(found[:, token].double(), gain, rtol=0.01, atol=1e-3)
-    assert found.std() > 0.01
+    assert found.std() > 0.1
