@@ -30,12 +30,17 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class ScorerConfig:
-    """``reads`` "features": the trunk's last block; "embeddings": the patch embeddings alone (the shallow variant)."""
+    """``reads`` "features": the trunk's last block; "embeddings": the patch embeddings alone (the shallow variant).
+
+    ``compares``: the experts also see each token beside the mean of all, as products. A token matters if it speaks for
+    what the whole picture shows, and a class activation is just such a product.
+    """
 
     token_width: int = 192
     width: int = 64
     heads: int = 4
     reads: str = "features"
+    compares: bool = False
 
 
 class MoEScorer(nn.Module):
@@ -51,8 +56,14 @@ class MoEScorer(nn.Module):
         self.mix = make_blocks(width, 1, config.heads, mlp_ratio=2.0)
         self.norm = nn.LayerNorm(width)
         self.router = nn.Linear(width + len(DESCRIPTORS), len(EXPERTS))
+        seen = 2 * width if config.compares else width
+        if config.compares:
+            self.whole_in = nn.Sequential(
+                nn.Linear(config.token_width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+            )
+            self.part_in = nn.Linear(config.token_width, width)
         self.experts = nn.ModuleDict(
-            {name: _expert(width + len(own) + (width if name == "object" else 0)) for name, own in EXPERTS.items()}
+            {name: _expert(seen + len(own) + (width if name == "object" else 0)) for name, own in EXPERTS.items()}
         )
         self.register_buffer("temperature", torch.tensor(1.0))
 
@@ -65,10 +76,13 @@ class MoEScorer(nn.Module):
         for block in self.mix:
             mixed = block(mixed)
         mixed = self.norm(mixed)
+        shared = [mixed]
+        if self.config.compares:
+            shared.append(self.part_in(tokens) * self.whole_in(tokens.mean(1, keepdim=True)))
         segment = nn.functional.gelu(self.segment_in(segment_means(tokens, token_segments)))
         opinions = []
         for name, own in EXPERTS.items():
-            parts = [mixed, descriptors[..., list(own)]] + ([segment] if name == "object" else [])
+            parts = [*shared, descriptors[..., list(own)]] + ([segment] if name == "object" else [])
             opinions.append(self.experts[name](torch.cat(parts, dim=-1)).squeeze(-1))
         gates = self.gates(mixed, descriptors)
         learned = (gates * torch.stack(opinions, dim=-1)).sum(-1)

@@ -85,7 +85,7 @@ def train(
     collected = _fingerprint(models, about["data"], photos, clip_every, seed)
     rows, held_out = _rows(data, out / f"collected-{collected}", models, photos, clip_every, seed, accelerator, by)
     torch.manual_seed(seed)
-    model = _begin(ScorerConfig(token_width=models[0].config.width, reads=reads), start).to(device.setup())
+    model = _begin(_config(models[0].config.width, reads), start).to(device.setup())
     if accelerator.is_main_process:
         counts = ", ".join(f"{len(found.get('worth', []))} {kind}s" for kind, found in rows.items())
         print(f"{counts}, {parameters(model) / 1e3:.0f} k weights", flush=True)
@@ -106,6 +106,11 @@ def train(
         save_model(model, out / f"{name}.safetensors", **about)
         print("  " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()), flush=True)
     return figures
+
+
+def _config(token_width: int, reads: str) -> ScorerConfig:
+    """The shallow variant stays as the samplers of AdaMAE and FocusMAE are: it compares nothing."""
+    return ScorerConfig(token_width=token_width, reads=reads, compares=reads == "features")
 
 
 def _begin(config: ScorerConfig, start: Path | None) -> MoEScorer:

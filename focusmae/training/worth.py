@@ -117,10 +117,14 @@ def targets(rows: dict[str, torch.Tensor], grid: Grid) -> torch.Tensor:
 
 
 def activation_targets(rows: dict[str, torch.Tensor], model: TokenClassifier) -> torch.Tensor:
-    """The same from the activation of the true class (M, N), which has no noise to be smoothed away."""
+    """The same from the activation of the true class (M, N), which has no noise to be smoothed away.
+
+    In units of each input's own deviation: the slope of log p is steepest where the classifier is wrong, and nobody can
+    foresee the true class there.
+    """
     parts = torch.arange(len(rows["label"])).split(CHUNK)
     found = centred(torch.cat([activation(model, rows["features"][part], rows["label"][part]) for part in parts]))
-    return found / found.std().clamp_min(1e-6)
+    return found / found.std(1, keepdim=True).clamp_min(1e-6)
 
 
 @torch.enable_grad()
