@@ -49,7 +49,7 @@ RATIO_ARMS = ("random", "tube", "select")  # error against linear interpolation,
 
 # Standard deviation of class activations as logits: of 1/2, 1, 2, 4 and 8 the one with the highest p(true) at 10 % kept
 # on 100 photographs of the validation part, which is how the scorers' temperature is chosen too.
-ACTIVATION_SPREAD = 1.0
+ACTIVATION_SPREAD = 2.0
 LOWER_IS_BETTER = {
     "kl", "heldout_mse", "picture_mse", "foreground_mse", "background_mse", "masked_mse_ratio", "deletion", "steered",
     "judge_steered",
