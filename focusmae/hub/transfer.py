@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import shutil
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,19 +223,25 @@ def _link(blob: Path, pointer: Path) -> None:
     pointer.parent.mkdir(parents=True, exist_ok=True)
     if pointer.exists() and pointer.resolve() == blob.resolve():
         return
-    pointer.unlink(missing_ok=True)
+    temporary = _beside(pointer)
     try:
         up = [".."] * len(pointer.parent.relative_to(blob.parent.parent).parts)
-        pointer.symlink_to(Path(*up, "blobs", blob.name))
+        temporary.symlink_to(Path(*up, "blobs", blob.name))
+        temporary.replace(pointer)
     except OSError:
         blob.replace(pointer)
 
 
 def _point(ref: Path, commit: str) -> None:
     ref.parent.mkdir(parents=True, exist_ok=True)
-    temporary = ref.with_name(f"{ref.name}.part")
+    temporary = _beside(ref)
     temporary.write_text(commit)
     temporary.replace(ref)
+
+
+def _beside(path: Path) -> Path:
+    """A name that nobody else uses, from which a file moves into its place at once: several may fetch together."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
 
 
 class _Report:
