@@ -8,6 +8,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import skimage.data  # noqa: E402
+import torch  # noqa: E402
 
 from focusmae import device  # noqa: E402
 from focusmae.media import write_mp4, write_png  # noqa: E402
@@ -57,3 +58,12 @@ def clip_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("media") / "glide.mp4"
     write_mp4(path, frames, fps=20)
     return path
+
+
+@pytest.fixture
+def one_thread():
+    """Sums in one order: for what must be equal to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

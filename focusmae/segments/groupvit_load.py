@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -15,9 +14,6 @@ from safetensors.torch import load_file
 from focusmae import device, hub
 from focusmae.errors import WeightsError
 from focusmae.segments.groupvit import GroupViT, PixelForm
-
-if TYPE_CHECKING:
-    pass
 
 NAME = "groupvit"
 WANTED = "model.safetensors, config.json and the tokenizer"

@@ -12,13 +12,15 @@ from torch import nn
 
 from focusmae import device, hub
 from focusmae.errors import SettingsError
-from focusmae.masking import Grid, generator, sample_visible
+from focusmae.masking import generator, sample_visible
 from focusmae.models.checkpoints import load_model, parameters, save_model, transfer_encoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.encoder import EncoderConfig
 from focusmae.models.load import load_scorer
 from focusmae.segments.base import Segmenter, load_segmenter
 from focusmae.training.data import (
+    CLIP_GRID,
+    PHOTO_GRID,
     Reader,
     batches,
     crop,
@@ -32,7 +34,7 @@ from focusmae.training.focus import Focus, FocusReader, move_scores
 from focusmae.training.loop import Schedule, fit, make_accelerator
 
 KINDS = ("image", "clip")
-GRIDS = {"image": Grid(1, 14, 14), "clip": Grid(8, 14, 14)}
+GRIDS = {"image": PHOTO_GRID, "clip": CLIP_GRID}
 SMALLEST_KEEP, RISE = 0.05, 0.7
 SMOOTHING = 0.1
 HELD_OUT = 300

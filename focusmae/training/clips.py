@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import nn
 
-from focusmae.masking import Grid, sample_visible
+from focusmae.masking import sample_visible
 from focusmae.models.checkpoints import load_model, transfer_encoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import load_classifier
 from focusmae.models.tensors import read_tensors
-from focusmae.training.data import SIDE, random_boxes, step_generator
+from focusmae.training.data import CLIP_GRID, SIDE, random_boxes, step_generator
 from focusmae.training.focus import move_scores
 
 ARMS = {
@@ -28,7 +28,6 @@ ARMS = {
     "all": "no masking: every token",
 }
 STRATEGIES = {"focus": "select", "random": "random"}
-GRID = Grid(8, 14, 14)
 SMALLEST_CUT = 0.6  # of the picture's area; what a label depends on may lie anywhere
 SMOOTHING = 0.1
 
@@ -93,7 +92,7 @@ class Task(nn.Module):
         boxes = (random_boxes(count, draws, SMALLEST_CUT) * SIDE).round() / SIDE
         flips = torch.rand(count, generator=draws) < 0.5
         pixels = cut(windows, boxes, flips)
-        moved = move_scores(scores, boxes.unsqueeze(1).expand(-1, GRID.t, -1), flips)
+        moved = move_scores(scores, boxes.unsqueeze(1).expand(-1, CLIP_GRID.t, -1), flips)
         visible, where = tokens(self.arm, moved, self.keep, draws), self.model.head.weight.device
         logits = self.model.logits(pixels.to(where), visible if visible is None else visible.to(where))
         loss = nn.functional.cross_entropy(logits, labels.to(where), label_smoothing=SMOOTHING)
@@ -115,7 +114,7 @@ def cut(windows: torch.Tensor, boxes: torch.Tensor, flips: torch.Tensor) -> torc
 
 def tokens(arm: str, scores: torch.Tensor, keep: float, draws: torch.Generator) -> torch.Tensor | None:
     """The visible tokens (B, K) of an arm for scores (B, 1568); None for all of them."""
-    return sample_visible(scores, keep, draws, STRATEGIES[arm], grid=GRID) if arm in STRATEGIES else None
+    return sample_visible(scores, keep, draws, STRATEGIES[arm], grid=CLIP_GRID) if arm in STRATEGIES else None
 
 
 def begin(start: str, labels: list[str], seed: int) -> TokenClassifier:

@@ -18,9 +18,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from focusmae.errors import SettingsError
+from focusmae.masking import Grid
 
 PHOTOS, CLIPS = {".jpg", ".jpeg", ".png", ".webp"}, {".mp4", ".webm", ".mov", ".gif"}
 SIDE, FRAMES, PATCH = 224, 16, 16
+PHOTO_GRID, CLIP_GRID = Grid(1, 14, 14), Grid(8, 14, 14)  # tokens of such photos and clips
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from focusmae.metrics import token_mse
 from focusmae.models.autoencoder import MaskedAutoencoder
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.scorer import MoEScorer, balance_losses
-from focusmae.training.data import step_generator
-from focusmae.training.worth import PHOTO_GRID, choose, score_rows
+from focusmae.training.data import PHOTO_GRID, step_generator
+from focusmae.training.worth import choose, score_rows
 
 DRAWS = 4
 KEEP = 0.1

@@ -17,8 +17,8 @@ from focusmae.models.classifier import gate_factors, prompt_tokens
 from focusmae.models.load import Scorer, segment_inputs
 from focusmae.models.scorer import Scores, balance_losses
 from focusmae.segments.base import Segmenter
-from focusmae.training.data import Item, Reader, box_grid
-from focusmae.training.worth import PHOTO_GRID, photo_segments
+from focusmae.training.data import PHOTO_GRID, Item, Reader, box_grid
+from focusmae.training.worth import photo_segments
 
 WAYS = ("select", "gate", "prompt")
 BALANCE = 0.01  # weight of the experts' balance where the scorer is trained along

@@ -14,12 +14,10 @@ from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import load_autoencoder, load_classifier
 from focusmae.models.scorer import MoEScorer, ScorerConfig, balance_losses, prior_scores
 from focusmae.segments.base import load_segmenter
-from focusmae.training.data import Reader, read_items, step_generator
+from focusmae.training.data import CLIP_GRID, PHOTO_GRID, Reader, read_items, step_generator
 from focusmae.training.drawn import AdaMAE, Policy
 from focusmae.training.loop import Schedule, fit, make_accelerator
 from focusmae.training.worth import (
-    CLIP_GRID,
-    PHOTO_GRID,
     activation_targets,
     centred,
     choose,

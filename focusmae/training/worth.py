@@ -20,13 +20,12 @@ from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import segment_inputs
 from focusmae.models.scorer import MoEScorer
 from focusmae.segments.base import Segmenter, SegmentMap
-from focusmae.training.data import FRAMES, Reader, box_grid, crop, random_boxes, step_generator
+from focusmae.training.data import CLIP_GRID, FRAMES, PHOTO_GRID, Reader, box_grid, crop, random_boxes, step_generator
 
 MASKS, KEEP = 24, 0.15
 CHUNK = 64
 CLIP_EVERY_STEP = 6
 MOST_SEGMENTS = 64
-PHOTO_GRID, CLIP_GRID = Grid(1, 14, 14), Grid(8, 14, 14)
 
 
 @dataclass

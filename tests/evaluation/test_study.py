@@ -116,14 +116,6 @@ def test_a_killed_study_goes_on(where, done, data, tiny, tmp_path, monkeypatch, 
     assert without_times(again) == without_times(done[0])
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_a_finished_study_only_reports(done, data, tiny, monkeypatch):
     monkeypatch.setattr(module, "answer", None)
     monkeypatch.setattr(module.Views, "make", None)

@@ -5,7 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 import skimage.data
-import torch
 
 from focusmae.media import write_mp4, write_png
 
@@ -33,12 +32,3 @@ def folder(tmp_path_factory):
     frames = np.stack([sources["person"][n : n + 128, 2 * n : 2 * n + 160] for n in range(40)])
     write_mp4(folder / "cat" / "glide.mp4", frames, fps=20)  # its name, too, belongs to the training part
     return folder
-
-
-@pytest.fixture
-def one_thread():
-    """Sums in one order: for what must be equal to the last bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
