@@ -13,11 +13,13 @@ from torch import nn
 
 from focusmae.masking import Grid
 from focusmae.models.encoder import Encoder, EncoderConfig, initialise, make_blocks
-from focusmae.models.fill import CELL, harmonic_fill
+from focusmae.models.fill import harmonic_fill
 from focusmae.models.origin import Origin
 from focusmae.models.patches import SIDE, patchify
 from focusmae.models.positions import Positions
 from focusmae.models.targets import TARGETS, to_picture
+
+SAMPLED = 4  # the decoder reads every fourth pixel of the first guess along each axis
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class MaskedAutoencoder(nn.Module):
         self.decoder_norm = nn.LayerNorm(width, eps=shape.head_eps or shape.eps)
         self.decoder_head = nn.Linear(width, self.patch_size)
         if config.fill == "harmonic":
-            self.fill_embed = nn.Linear(3 * (shape.patch // CELL) ** 2, width)
+            self.fill_embed = nn.Linear(3 * (shape.patch // SAMPLED) ** 2, width)
         initialise(self)
         nn.init.normal_(self.mask_token, std=0.02)
 
@@ -146,8 +148,8 @@ class MaskedAutoencoder(nn.Module):
         return harmonic_fill(pixels, visible, grid, encoder.config.tubelet, encoder.config.patch)
 
     def _fill_cells(self, fill: torch.Tensor) -> torch.Tensor:
-        """(B, N, P) filled patches -> (B, N, cells * 3): every CELL-th pixel, enough for a smooth picture."""
+        """(B, N, P) filled patches -> (B, N, cells * 3): every fourth pixel, enough for a smooth picture."""
         b, n, _ = fill.shape
         shape = self.config.encoder
         x = fill.view(b, n, shape.tubelet, shape.patch, shape.patch, 3)
-        return x[:, :, 0, CELL // 2 :: CELL, CELL // 2 :: CELL].flatten(2)
+        return x[:, :, 0, SAMPLED // 2 :: SAMPLED, SAMPLED // 2 :: SAMPLED].flatten(2)

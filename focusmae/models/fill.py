@@ -1,8 +1,8 @@
 """A closed-form first guess of the hidden pixels: harmonic (Laplace) interpolation of the visible ones.
 
 The embedded autoencoder predicts only what is missing on top of it, so its few parameters need not learn that colours
-continue smoothly. Solved coarse to fine on 4-px cells: each level starts from the coarser one's answer and relaxes it
-a few times, which costs a fraction of one transformer block.
+continue smoothly. Solved coarse to fine on cells of 2 px: each level starts from the coarser one's answer and relaxes
+it a few times, with Chebyshev's acceleration (Golub and Varga, 1961), which costs a fraction of a transformer block.
 """
 
 import torch
@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from focusmae.masking import Grid
 
-CELL = 4
-SWEEPS = 6
+CELL = 2
+SWEEPS = 10
+RADIUS = 0.99  # of Jacobi's iteration matrix: holes are some tens of cells wide
 
 
 def visible_cells(visible: torch.Tensor, grid: Grid, per_patch: int) -> torch.Tensor:
@@ -25,16 +26,26 @@ def visible_cells(visible: torch.Tensor, grid: Grid, per_patch: int) -> torch.Te
 def _neighbours(x: torch.Tensor) -> torch.Tensor:
     """Mean of the four (six on clips) nearest cells, the border repeated."""
     y = F.pad(x, (1, 1, 1, 1, 0, 0), mode="replicate")
-    total = y[..., :-2, 1:-1] + y[..., 2:, 1:-1] + y[..., 1:-1, :-2] + y[..., 1:-1, 2:]
+    total = y[..., :-2, 1:-1] + y[..., 2:, 1:-1]
+    total += y[..., 1:-1, :-2]
+    total += y[..., 1:-1, 2:]
     if x.shape[2] == 1:
-        return total / 4
-    z = F.pad(x, (0, 0, 0, 0, 1, 1), mode="replicate")
-    return (total + z[:, :, :-2] + z[:, :, 2:]) / 6
+        return total.div_(4)
+    total[:, :, 1:] += x[:, :, :-1]
+    total[:, :, :-1] += x[:, :, 1:]
+    total[:, :, 0] += x[:, :, 0]
+    total[:, :, -1] += x[:, :, -1]
+    return total.div_(6)
 
 
 def _relax(guess: torch.Tensor, cells: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    for _ in range(SWEEPS):
-        guess = torch.lerp(_neighbours(guess), cells, known)
+    before, given, hole, weight = guess, cells * known, 1 - known, 1.0
+    for sweep in range(SWEEPS):
+        after = torch.addcmul(given, _neighbours(guess), hole)
+        if sweep:
+            weight = 1 / (1 - RADIUS**2 * weight / (2 if sweep == 1 else 4))
+            after = torch.lerp(before, after, weight)
+        before, guess = guess, after
     return guess
 
 
@@ -54,7 +65,7 @@ def fill_cells(cells: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
 def harmonic_fill(pixels: torch.Tensor, visible: torch.Tensor, grid: Grid, tubelet: int, patch: int) -> torch.Tensor:
     """First guess of the whole picture from the visible tokens alone.
 
-    pixels (B, 3, grid.t * tubelet, H, W); visible (B, K). Returns the same shape, smooth: the colours of 4-px cells,
+    pixels (B, 3, grid.t * tubelet, H, W); visible (B, K). Returns the same shape, smooth: the colours of 2-px cells,
     averaged over a tubelet, interpolated between. No hidden pixel is read.
     """
     cells = F.avg_pool3d(pixels, (tubelet, CELL, CELL))
