@@ -111,14 +111,27 @@ def train_classifier(
     seed: int = 0,
     focus: Annotated[str, typer.Option(help="none: uniform draws; select, gate (trains the scorer), prompt")] = "none",
     scorer: Annotated[str, typer.Option(help="name or file of the scorer that a focus begins from")] = "embedded",
+    teacher: Annotated[Path | None, typer.Option(help="weights of `train teacher` to learn from as well")] = None,
 ) -> None:
     """Classes from any subset of tokens; labels are the names in the lists or of the folders."""
     from focusmae.training.classifier import train
 
     _setup()
     train(
-        data, out, kind=kind, start=start, steps=steps, batch=batch, rate=rate, seed=seed, focus=focus, scorer=scorer
-    )
+        data, out, kind=kind, start=start, steps=steps, batch=batch, rate=rate, seed=seed, focus=focus, scorer=scorer,
+        teacher=teacher,
+    )  # fmt: skip
+
+
+@train_app.command("teacher")
+def train_teacher(
+    data: Data, out: Out, steps: Count = 2000, batch: Count = 64, rate: float = 3e-3, seed: int = 0
+) -> None:
+    """A small convolutional network for `train classifier --teacher`; the project ships none."""
+    from focusmae.training.teacher import train
+
+    _setup()
+    train(data, out, steps=steps, batch=batch, rate=rate, seed=seed)
 
 
 @train_app.command("scorer")

@@ -26,17 +26,20 @@ from focusmae.training.data import (
     crop,
     glide,
     glide_boxes,
+    held_out_photos,
+    labelled_photos,
     random_boxes,
-    read_items,
     step_generator,
 )
 from focusmae.training.focus import Focus, FocusReader, move_scores
 from focusmae.training.loop import Schedule, fit, make_accelerator
+from focusmae.training.teacher import Teacher, load_teacher
 
 KINDS = ("image", "clip")
 GRIDS = {"image": PHOTO_GRID, "clip": CLIP_GRID}
 SMALLEST_KEEP, RISE = 0.05, 0.7
 SMOOTHING = 0.1
+TRUST = 0.7  # weight of what the teacher says against the label
 HELD_OUT = 300
 KEEPS = (0.1, 0.25, 1.0)
 EMBEDDED = EncoderConfig(final_norm=False)
@@ -53,14 +56,23 @@ def keep_count(step: int, steps: int, tokens: int, draws: torch.Generator) -> in
 class Task(nn.Module):
     """Cross-entropy with label smoothing from a subset of the tokens, drawn uniformly; or as ``focus`` says.
 
-    With a focus a batch also holds descriptors and owners of the photos' segments (see ``FocusReader``).
+    With a focus a batch also holds descriptors and owners of the photos' segments (see ``FocusReader``). A ``teacher``
+    sees the whole cut, of clips the middle frame's.
     """
 
     def __init__(
-        self, model: TokenClassifier, kind: str, steps: int, seed: int, budget: int, focus: Focus | None = None
+        self,
+        model: TokenClassifier,
+        kind: str,
+        steps: int,
+        seed: int,
+        budget: int,
+        focus: Focus | None = None,
+        teacher: Teacher | None = None,
     ):
         super().__init__()
         self.model, self.kind, self.steps, self.seed, self.budget, self.focus = model, kind, steps, seed, budget, focus
+        self._teacher = (teacher,)  # in a tuple: none of its weights are this module's
 
     def forward(self, step: int, batch) -> tuple[torch.Tensor, dict]:
         draws = step_generator(self.seed, step)
@@ -85,6 +97,10 @@ class Task(nn.Module):
             pixels = glide(photos, boxes)
         logits = self.model.logits(pixels.to(labels.device), **{k: v.to(labels.device) for k, v in given.items()})
         loss = nn.functional.cross_entropy(logits, labels, label_smoothing=SMOOTHING)
+        if (teacher := self._teacher[0]) is not None:
+            with torch.no_grad():
+                said = teacher(photos, boxes if boxes.ndim == 2 else boxes[:, boxes.shape[1] // 2], flips).softmax(-1)
+            loss = torch.lerp(loss, nn.functional.cross_entropy(logits, said), TRUST)
         figures = {"top1": (logits.argmax(-1) == labels).float().mean(), "visible": torch.tensor(float(count))}
         return loss + extra, figures
 
@@ -113,13 +129,15 @@ def train(
     seed: int = 0,
     focus: str = "none",
     scorer: str = "embedded",
+    teacher: Path | None = None,
     *,
     config: EncoderConfig = EMBEDDED,
 ) -> dict:
     """Fine-tune on the labelled photos of ``data``; kind "clip" pans and zooms over them.
 
     start: autoencoder.safetensors or a classifier to begin from. focus: "none" draws uniformly; "select", "gate" and
-    "prompt" are explained in training/focus.py; scorer: whose scores. Writes out/classifier-KIND.safetensors, for
+    "prompt" are explained in training/focus.py; scorer: whose scores. teacher: teacher.safetensors, whose opinion is
+    learned beside the labels. Writes out/classifier-KIND.safetensors, for
     "gate" also the scorer that was trained along, out/scorer-gate.safetensors. Returns top-1 on the validation part at
     random 10 and 25 and at 100 % of the tokens, and with the focus.
     """
@@ -127,10 +145,7 @@ def train(
         raise SettingsError(f"There is no kind {kind!r} of classifier; choose from {', '.join(KINDS)}.")
     chosen = None if focus == "none" else Focus(focus, load_scorer(scorer))
     accelerator = make_accelerator()
-    items = [item for item in read_items(data, "train") if item.label and not item.is_clip]
-    labels = sorted({item.label for item in items})
-    if len(labels) < 2:
-        raise SettingsError("A classifier needs photos of two labels or more; put them into one folder for each label.")
+    items, labels = labelled_photos(data)
     torch.manual_seed(seed)
     model = TokenClassifier(config, labels)
     if start is not None:
@@ -138,7 +153,9 @@ def train(
     if accelerator.is_main_process:
         print(f"{len(items)} photos, {len(labels)} classes, {parameters(model) / 1e6:.2f} M weights", flush=True)
     budget = 4096 if kind == "image" else 6272
-    task = Task(model, kind, steps, seed, budget, chosen).to(device.setup())
+    where = device.setup()
+    taught = load_teacher(teacher, labels).to(where) if teacher else None
+    task = Task(model, kind, steps, seed, budget, chosen, taught).to(where)
     segmenter = load_segmenter("superpixels") if chosen else None
     reader = FocusReader(items, labels, seed, segmenter) if chosen else Reader(items, labels, seed)
 
@@ -154,6 +171,8 @@ def train(
     if chosen:
         about["focus"] = focus
         identity |= {"focus": focus, "scorer": scorer}
+    if teacher:
+        about["teacher"] = identity["teacher"] = hub.sha256(teacher)
 
     def judge() -> dict[str, float]:
         figures = evaluate(model, *held_out[:2])
@@ -206,11 +225,7 @@ def _augment(
 def _held_out(data: list[Path], labels: list[str], kind: str, segmenter: Segmenter | None = None) -> tuple:
     """(pixels, numbers of their labels) of the validation part; with a segmenter also photos, boxes, descriptors,
     and owners, from which a focus has its scores."""
-    items = [item for item in read_items(data, "val") if item.label in labels and not item.is_clip]
-    if not items:
-        raise SettingsError("The validation part holds no labelled photo; add a --data folder with more photos.")
-    count = HELD_OUT if kind == "image" else HELD_OUT // 5
-    items = items[:: max(1, len(items) // count)][:count]
+    items = held_out_photos(data, labels, HELD_OUT if kind == "image" else HELD_OUT // 5)
     reader = FocusReader(items, labels, 0, segmenter) if segmenter else Reader(items, labels)
     photos, numbers, *segments = zip(*(reader[place] for place in range(len(reader))), strict=True)
     photos = torch.stack(photos)

@@ -57,6 +57,23 @@ def read_items(folders: list[Path], part: str) -> list[Item]:
     return items
 
 
+def labelled_photos(folders: list[Path]) -> tuple[list[Item], list[str]]:
+    """The training part's photos with a label, and the labels in order. SettingsError if these are fewer than two."""
+    items = [item for item in read_items(folders, "train") if item.label and not item.is_clip]
+    labels = sorted({item.label for item in items})
+    if len(labels) < 2:
+        raise SettingsError("A classifier needs photos of two labels or more; put them into one folder for each label.")
+    return items, labels
+
+
+def held_out_photos(folders: list[Path], labels: list[str], count: int) -> list[Item]:
+    """About ``count`` photos of the validation part with one of the labels, evenly spaced. SettingsError if none."""
+    items = [item for item in read_items(folders, "val") if item.label in labels and not item.is_clip]
+    if not items:
+        raise SettingsError("The validation part holds no labelled photo; add a --data folder with more photos.")
+    return items[:: max(1, len(items) // count)][:count]
+
+
 def _listed(folder: Path, lists: list[Path]) -> list[Item]:
     rows = [line.split("\t") for file in lists for line in file.read_text().splitlines() if line.strip()]
     return [Item(folder / row[0], row[1] if len(row) == 2 and "/" not in row[1] else "") for row in rows]
@@ -121,14 +138,18 @@ def clip_window(frames: torch.Tensor, draw: float | None = None) -> torch.Tensor
 
 
 def crop(
-    pictures: torch.Tensor, boxes: torch.Tensor, flips: torch.Tensor | None = None, visible: torch.Tensor | None = None
+    pictures: torch.Tensor,
+    boxes: torch.Tensor,
+    flips: torch.Tensor | None = None,
+    visible: torch.Tensor | None = None,
+    side: int = SIDE,
 ) -> torch.Tensor:
-    """Cut boxes out of pictures, resized to 224: uint8 (M, 3, H, W), boxes (M, 4) = x0, y0, x1, y1 in [0, 1].
+    """Cut boxes out of pictures, resized to ``side``: uint8 (M, 3, H, W), boxes (M, 4) = x0, y0, x1, y1 in [0, 1].
 
-    Returns float (M, 3, 224, 224) in [0, 1]; never shrinks by much, so bilinear sampling is enough. With ``visible``
-    (M, K) only these patches are computed, and the others are black.
+    Returns float (M, 3, side, side) in [0, 1]; never shrinks by much, so bilinear sampling is enough. With ``visible``
+    (M, K), at 224 px, only these patches are computed, and the others are black.
     """
-    where = box_grid(boxes, flips)
+    where = box_grid(boxes, flips, side)
     if visible is None:
         return _sample(pictures, where)
     count, cells = len(boxes), SIDE // PATCH
