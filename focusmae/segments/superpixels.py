@@ -31,15 +31,20 @@ FINE_SCALE = 20.0
 FINE_LEAST, FINE_LEAST_CLIP = 20, 10  # pixels of the working raster
 EDGE_SIGMAS = (1.0, 2.5)  # pixels at 256 pixels a side
 EDGE_WEIGHT, SIZE_POWER, STOP = 3.0, 0.25, 9.0
+SCALES = (STOP, 16.0, 25.0)  # stops of a fine, a middle and a coarse cut: about 40, 20 and 8 regions of a photo
 
 
 class Superpixels:
     """Segmenter that needs no weights: at most 64 connected regions that cover everything.
 
-    A flat picture is one segment. The same frames always give the same segments.
+    A flat picture is one segment. The same frames always give the same segments. ``stop`` is the cost at which merging
+    ends: the higher, the fewer regions (see SCALES).
     """
 
     name = "superpixels"
+
+    def __init__(self, stop: float = STOP):
+        self.stop = stop
 
     def __call__(self, view: View, text: str | None = None) -> SegmentMap:
         """Segments of ``view.frames``, (T, S, S, 3) uint8; ``text`` is not read."""
@@ -52,7 +57,7 @@ class Superpixels:
             lab,
             _edges(lab),
             limit=LIMIT,
-            stop=STOP,
+            stop=self.stop,
             crumb=CRUMB,
             edge_weight=EDGE_WEIGHT,
             size_power=SIZE_POWER,

@@ -13,7 +13,7 @@ from focusmae.models.checkpoints import load_model, parameters, save_model
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import load_autoencoder, load_classifier
 from focusmae.models.scorer import MoEScorer, ScorerConfig, balance_losses, prior_scores
-from focusmae.segments.base import load_segmenter
+from focusmae.segments.superpixels import SCALES, Superpixels
 from focusmae.training.data import CLIP_GRID, PHOTO_GRID, Reader, read_items, step_generator
 from focusmae.training.drawn import AdaMAE, Policy
 from focusmae.training.loop import Schedule, fit, make_accelerator
@@ -80,7 +80,7 @@ def train(
     accelerator = make_accelerator()
     models = load_classifier(photo_classifier), load_classifier(clip_classifier)
     about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "photos": str(photos)}
-    collected = _fingerprint(models, about["data"], photos, clip_every, seed)
+    collected = _fingerprint(models, about["data"], photos, clip_every, seed, SCALES)
     rows, held_out = _rows(data, out / f"collected-{collected}", models, photos, clip_every, seed, accelerator, by)
     torch.manual_seed(seed)
     model = _begin(_config(models[0].config.width, reads), start).to(device.setup())
@@ -132,12 +132,13 @@ def _task(by: str, model: MoEScorer, rows: dict, models, seed: int, batch: int) 
 def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, accelerator, by) -> tuple[dict, dict]:
     """Training rows by kind and held-out photo rows; collected by the main process, read by all."""
     found, labels = {}, models[0].labels
-    for part, count, every in (("train", photos, clip_every), ("val", 300, 0)):
+    scales = [Superpixels(stop) for stop in SCALES]  # learned from all, since other segmenters cut coarser or finer
+    for part, count, every, segmenters in (("train", photos, clip_every, scales), ("val", 300, 0, scales[:1])):
         items = [i for i in read_items(data, part) if i.label in labels and not i.is_clip]
         places = torch.randperm(len(items), generator=generator(seed))[:count].tolist()
         folder = store / part
         if accelerator.is_main_process:
-            collect(folder, Reader(items, labels), places, *models, load_segmenter("superpixels"), every, seed)
+            collect(folder, Reader(items, labels), places, *models, segmenters, every, seed)
         accelerator.wait_for_everyone()
         found[part] = sorted(folder.glob("*.safetensors"))
     rows = {kind: load_rows(found["train"], kind) for kind in ("photo", "clip")}

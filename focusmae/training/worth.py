@@ -50,11 +50,12 @@ def token_worth(model: TokenClassifier, pixels: torch.Tensor, label: int, draws:
 
 def collect(
     folder: Path, reader: Reader, places: list[int], photo: TokenClassifier, clip: TokenClassifier,
-    segmenter: Segmenter, clip_every: int, seed: int, report=print,
+    segmenters: list[Segmenter], clip_every: int, seed: int, report=print,
 ) -> list[Path]:  # fmt: skip
     """Write what the scorer is trained on into ``folder``, in chunks; chunks that are there already are kept.
 
-    One photo in ``clip_every`` also becomes a clip (0: none). Returns the chunk files.
+    Every photo is cut by one of the ``segmenters``, drawn evenly, and one in ``clip_every`` also becomes a clip (0:
+    none). Returns the chunk files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -67,6 +68,7 @@ def collect(
         for number in range(start, min(start + CHUNK, len(places))):
             draws = step_generator(seed, 11, number)
             picture, label = reader[places[number]]
+            segmenter = segmenters[int(torch.randint(len(segmenters), (), generator=draws))]
             for name, value in _photo(picture, label, photo, segmenter, draws).items():
                 rows.setdefault(f"photo.{name}", []).append(value)
             if clip_every and number % clip_every == 0:

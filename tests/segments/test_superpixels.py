@@ -8,7 +8,7 @@ from skimage.measure import label as connected
 
 from focusmae.segments.merging import merge
 from focusmae.segments.regions import region_means, ring_contrast, shrink, to_lab
-from focusmae.segments.superpixels import CRUMB, LIMIT, Superpixels
+from focusmae.segments.superpixels import CRUMB, LIMIT, SCALES, Superpixels
 
 
 def segment(frames):
@@ -147,3 +147,15 @@ def test_lab_is_that_of_scikit_image():
     levels = np.linspace(0, 255, 12).astype(np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), -1)
     assert np.abs(to_lab(colours) - rgb2lab(colours)).max() < 1e-3 and to_lab(colours).dtype == np.float32
+
+
+def test_a_higher_stop_merges_further_and_never_cuts_anew(astronaut):
+    photo, fine = astronaut
+    view = SimpleNamespace(frames=photo)
+    counts = [fine.count]
+    for stop in SCALES[1:]:
+        coarse = Superpixels(stop)(view)
+        counts.append(coarse.count)
+        parents = {(a, b) for a, b in zip(fine.labels.ravel(), coarse.labels.ravel(), strict=True)}
+        assert len(parents) == fine.count  # every fine region lies in one coarse region
+    assert counts[0] >= counts[1] > counts[2] >= 2

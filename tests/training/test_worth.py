@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from focusmae.segments.base import load_segmenter
 from focusmae.segments.descriptors import DESCRIPTORS
+from focusmae.segments.superpixels import SCALES, Superpixels
 from focusmae.training.data import Reader, read_items, step_generator
 from focusmae.training.scorer import centred
 from focusmae.training.worth import activation, collect, load_rows, token_worth
@@ -38,14 +38,22 @@ def collected(folder, tmp_path_factory):
     items = [item for item in read_items([folder], "train") if not item.is_clip]
     reader = Reader(items, ["cat", "person"])
     photo, clip = (make_classifier(labels=["cat", "person"], seed=seed) for seed in range(2))
-    out, said = tmp_path_factory.mktemp("collected"), []
+    out, said, used = tmp_path_factory.mktemp("collected"), [], []
+
+    class Noted(Superpixels):
+        def __call__(self, view, text=None):
+            used.append(self.stop)
+            return super().__call__(view, text)
+
+    cuts = [Noted(stop) for stop in SCALES]
 
     def go():
-        return collect(out, reader, [3, 0], photo, clip, load_segmenter("superpixels"), 2, 0, said.append)
+        return collect(out, reader, [3, 0], photo, clip, cuts, 2, 0, said.append)
 
     files = go()
     stamps = [file.stat().st_mtime_ns for file in files]
     assert go() == files and [file.stat().st_mtime_ns for file in files] == stamps and len(said) == 1
+    assert len(used) == 2 and set(used) <= set(SCALES)
     return reader, photo, clip, files
 
 
