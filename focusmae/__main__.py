@@ -90,13 +90,19 @@ def _said(prediction: list[dict]) -> str:
 
 @train_app.command("autoencoder")
 def train_autoencoder(
-    data: Data, out: Out, steps: Count = 4000, batch: Count = 32, rate: float = 1e-3, seed: int = 0
+    data: Data,
+    out: Out,
+    start: Annotated[Path | None, typer.Option(help="autoencoder weights to begin from")] = None,
+    steps: Count = 4000,
+    batch: Count = 32,
+    rate: float = 1e-3,
+    seed: int = 0,
 ) -> None:
     """Masked autoencoding of photos (25 % visible) and clips (10 %)."""
     from focusmae.training.autoencoder import train
 
     _setup()
-    train(data, out, steps=steps, batch=batch, rate=rate, seed=seed)
+    train(data, out, steps=steps, batch=batch, rate=rate, seed=seed, start=start)
 
 
 @train_app.command("classifier")

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from focusmae import device
+from focusmae import device, hub
 from focusmae.errors import SettingsError
 from focusmae.masking import generator, sample_visible
 from focusmae.metrics import token_mse, visible_mean_fill
 from focusmae.models.autoencoder import AutoencoderConfig, MaskedAutoencoder
-from focusmae.models.checkpoints import parameters, save_model
+from focusmae.models.checkpoints import load_model, parameters, save_model
 from focusmae.models.patches import gather_tokens
 from focusmae.training.data import (
     Reader,
@@ -68,17 +68,21 @@ def train(
     batch: int = 32,
     rate: float = 1e-3,
     seed: int = 0,
+    start: Path | None = None,
     *,
     config: AutoencoderConfig = EMBEDDED,
 ) -> dict:
-    """Train on the ``train`` parts of ``data``; writes out/autoencoder.safetensors and returns held-out figures."""
+    """Train on the ``train`` parts of ``data``; writes out/autoencoder.safetensors and returns held-out figures.
+
+    start: autoencoder weights to begin from, whose shape is kept.
+    """
     accelerator = make_accelerator()
     items = read_items(data, "train")
     photos, clips = [i for i in items if not i.is_clip], [i for i in items if i.is_clip]
     if not photos:
         raise SettingsError("The training part holds clips alone; add a --data folder with photos.")
     torch.manual_seed(seed)
-    model = MaskedAutoencoder(config)
+    model = load_model(start, "autoencoder").train().requires_grad_(True) if start else MaskedAutoencoder(config)
     if accelerator.is_main_process:
         print(f"{len(photos)} photos, {len(clips)} clips, {parameters(model) / 1e6:.2f} M weights", flush=True)
     task = Task(model.to(device.setup()), seed)
@@ -103,7 +107,7 @@ def train(
         feed,
         lambda: evaluate(model, *held_out),
         accelerator=accelerator,
-        identity={**about, "seed": seed},
+        identity={**about, "seed": seed, "start": hub.sha256(start) if start else "nothing"},
     )
     if accelerator.is_main_process:
         save_model(model, out / "autoencoder.safetensors", **about)

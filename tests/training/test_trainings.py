@@ -68,6 +68,14 @@ def test_autoencoder(folder, tmp_path, monkeypatch, one_thread, capsys):
     assert all(not torch.equal(before[key], untrained[key]) for key in before)
 
 
+def test_autoencoder_begins_from_other_weights(folder, tmp_path):
+    begin = tmp_path / "autoencoder.safetensors"
+    save_model(make_autoencoder(), begin)
+    autoencoder.train([folder], tmp_path / "a", steps=1, batch=2, rate=0.0, start=begin)
+    found = weights(tmp_path / "a", "autoencoder", "autoencoder")
+    assert equal(found, load_model(begin, "autoencoder").state_dict())
+
+
 def learn(task: torch.nn.Module, batch, steps: int, step: int = 0) -> tuple[float, float]:
     """The loss before and after ``steps`` steps on one batch, always with the draws of the same ``step``."""
     optimizer, losses = torch.optim.AdamW(task.parameters(), lr=3e-3), []
