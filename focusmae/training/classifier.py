@@ -109,7 +109,7 @@ def _cuts(count: int, kind: str, draws: torch.Generator) -> tuple[torch.Tensor, 
     """Boxes (B, 4) and flips of photos, or boxes (B, 16, 4) of clips that glide over them."""
     if kind == "clip":
         return glide_boxes(count, draws), None
-    return random_boxes(count, draws, 0.25), torch.rand(count, generator=draws) < 0.5
+    return random_boxes(count, draws), torch.rand(count, generator=draws) < 0.5
 
 
 def _moved(scores: torch.Tensor, boxes: torch.Tensor, flips: torch.Tensor | None) -> torch.Tensor:
