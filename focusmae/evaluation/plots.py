@@ -90,7 +90,7 @@ def _curve(pen: _Pen, report: dict, kind: str, metric: str) -> None:
     ticks = _ticks(min(ends), max(ends))
     up = _scale(min(ticks[0], min(ends)), max(ticks[-1], max(ends)), HEIGHT - 40, 34)
     better = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
-    unit = " × 1000" if metric.endswith("_mse") else ""
+    unit = " x 1000" if metric.endswith("_mse") else ""
     pen.text(MARGIN, 14, f"{KINDS[kind]}: {NAMES[metric]}{unit}", INK, 12)
     pen.text(WIDTH - 96, 14, better, SOFT, 10, "rm")
     for tick in ticks:
