@@ -46,7 +46,6 @@ class Teacher(nn.Module):
 
     def __init__(self, labels: list[str], widths: tuple[int, ...] = WIDTHS):
         super().__init__()
-        self.labels = list(labels)
         self.stem = nn.Sequential(_convolution(3, widths[0], 2), nn.ReLU())
         self.blocks = nn.Sequential(*(Block(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
         self.head = nn.Linear(widths[-1], len(labels))
