@@ -155,6 +155,9 @@ def train_scorer(
     batch: Count = 32,
     rate: float = 1e-3,
     seed: int = 0,
+    maps: Annotated[
+        list[Path] | None, typer.Option("--maps", help="folder of photos with label maps that people drew, also used")
+    ] = None,
 ) -> None:
     """The mixture of experts, from Monte-Carlo attributions of the frozen classifiers or from its own draws."""
     from focusmae.training.scorer import train
@@ -162,7 +165,7 @@ def train_scorer(
     _setup()
     train(
         data, out, photo_classifier, clip_classifier, reads=reads, by=by, start=start, photos=photos,
-        clip_every=clip_every, steps=steps, batch=batch, rate=rate, seed=seed,
+        clip_every=clip_every, steps=steps, batch=batch, rate=rate, seed=seed, maps=tuple(maps or ()),
     )  # fmt: skip
 
 

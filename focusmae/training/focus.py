@@ -18,7 +18,7 @@ from focusmae.models.load import Scorer, segment_inputs
 from focusmae.models.scorer import Scores, balance_losses
 from focusmae.segments.base import Segmenter
 from focusmae.training.data import PHOTO_GRID, Item, Reader, box_grid
-from focusmae.training.worth import photo_segments
+from focusmae.training.segmented import photo_segments
 
 WAYS = ("select", "gate", "prompt")
 BALANCE = 0.01  # weight of the experts' balance where the scorer is trained along

@@ -13,10 +13,12 @@ from focusmae.models.checkpoints import load_model, parameters, save_model
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import load_autoencoder, load_classifier
 from focusmae.models.scorer import MoEScorer, ScorerConfig, balance_losses, prior_scores
+from focusmae.segments.base import Segmenter
 from focusmae.segments.superpixels import SCALES, Superpixels
 from focusmae.training.data import CLIP_GRID, PHOTO_GRID, Reader, read_items, step_generator
 from focusmae.training.drawn import AdaMAE, Policy
 from focusmae.training.loop import Schedule, fit, make_accelerator
+from focusmae.training.segmented import CutPhotos, HumanMaps
 from focusmae.training.worth import (
     activation_targets,
     centred,
@@ -65,11 +67,13 @@ def train(
     batch: int = 32,
     rate: float = 1e-3,
     seed: int = 0,
+    maps: tuple[Path, ...] = (),
 ) -> dict:
     """Collect the worth of ``photos`` labelled photos, then train; ``reads`` "embeddings" gives the shallow variant.
 
     by: "attribution" and "activation" learn what tokens are worth (training/worth.py); "policy" and "adamae" learn from
-    the scorer's own draws (training/drawn.py). start: scorer weights to begin from. Writes
+    the scorer's own draws (training/drawn.py). start: scorer weights to begin from. maps: folders of photos with
+    label maps that people drew (training/segmented.py), all of which are added. Writes
     out/scorer[-shallow][-BY].safetensors with the temperature tuned on the validation part for the mean probability of
     the true class at 10 % kept, and returns the held-out figures.
     """
@@ -79,9 +83,10 @@ def train(
         raise SettingsError(f"A scorer cannot be trained by {by!r}; choose from {', '.join(WAYS)}.")
     accelerator = make_accelerator()
     models = load_classifier(photo_classifier), load_classifier(clip_classifier)
-    about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "photos": str(photos)}
+    about = {"data": ", ".join(d.name for d in (*data, *maps)), "steps": str(steps), "photos": str(photos)}
     collected = _fingerprint(models, about["data"], photos, clip_every, seed, SCALES)
-    rows, held_out = _rows(data, out / f"collected-{collected}", models, photos, clip_every, seed, accelerator, by)
+    store = out / f"collected-{collected}"
+    rows, held_out = _rows(data, store, models, photos, clip_every, seed, accelerator, by, maps)
     torch.manual_seed(seed)
     model = _begin(_config(models[0].config.width, reads), start).to(device.setup())
     if accelerator.is_main_process:
@@ -129,19 +134,21 @@ def _task(by: str, model: MoEScorer, rows: dict, models, seed: int, batch: int) 
     return AdaMAE(model, rows, load_autoencoder("embedded"), seed, batch)
 
 
-def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, accelerator, by) -> tuple[dict, dict]:
+def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, accelerator, by, maps):
     """Training rows by kind and held-out photo rows; collected by the main process, read by all."""
-    found, labels = {}, models[0].labels
-    scales = [Superpixels(stop) for stop in SCALES]  # learned from all, since other segmenters cut coarser or finer
-    for part, count, every, segmenters in (("train", photos, clip_every, scales), ("val", 300, 0, scales[:1])):
-        items = [i for i in read_items(data, part) if i.label in labels and not i.is_clip]
-        places = torch.randperm(len(items), generator=generator(seed))[:count].tolist()
-        folder = store / part
+    scales = [Superpixels(stop) for stop in SCALES]
+    wanted = {
+        "train": (_cut(data, "train", models[0].labels, photos, scales, seed), clip_every),
+        "val": (_cut(data, "val", models[0].labels, 300, scales[:1], seed), 0),
+    }
+    if maps:
+        wanted["maps"] = HumanMaps(maps), clip_every
+    for part, (examples, every) in wanted.items():
         if accelerator.is_main_process:
-            collect(folder, Reader(items, labels), places, *models, segmenters, every, seed)
-        accelerator.wait_for_everyone()
-        found[part] = sorted(folder.glob("*.safetensors"))
-    rows = {kind: load_rows(found["train"], kind) for kind in ("photo", "clip")}
+            collect(store / part, examples, *models, every, seed)
+    accelerator.wait_for_everyone()
+    found = {part: sorted((store / part).glob("*.safetensors")) for part in wanted}
+    rows = {kind: load_rows(found["train"] + found.get("maps", []), kind) for kind in ("photo", "clip")}
     for kind, grid, judge in (("photo", PHOTO_GRID, models[0]), ("clip", CLIP_GRID, models[1])):
         if rows[kind]:
             made = activation_targets(rows[kind], judge) if by == "activation" else targets(rows[kind], grid)
@@ -149,6 +156,12 @@ def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, ac
     if by != "adamae":
         rows["photo"].pop("picture", None)  # 150 kB each
     return rows, load_rows(found["val"], "photo")
+
+
+def _cut(data, part: str, labels: list[str], count: int, segmenters: list[Segmenter], seed: int) -> CutPhotos:
+    items = [i for i in read_items(data, part) if i.label in labels and not i.is_clip]
+    places = torch.randperm(len(items), generator=generator(seed))[:count].tolist()
+    return CutPhotos(Reader(items, labels), places, segmenters)
 
 
 def _fingerprint(models: tuple[TokenClassifier, TokenClassifier], *settings) -> str:

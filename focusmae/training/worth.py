@@ -8,7 +8,6 @@ Activation (Zhou et al., CVPR 2016, with the gradient as in Selvaraju et al., IC
 order, to the log-probability of the true class when all tokens are visible. Without noise, but of the full view alone.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,20 +18,13 @@ from focusmae.masking import Grid, sample_visible
 from focusmae.models.classifier import TokenClassifier
 from focusmae.models.load import segment_inputs
 from focusmae.models.scorer import MoEScorer
-from focusmae.segments.base import Segmenter, SegmentMap
-from focusmae.training.data import CLIP_GRID, FRAMES, PHOTO_GRID, Reader, box_grid, crop, random_boxes, step_generator
+from focusmae.segments.base import SegmentMap
+from focusmae.training.data import CLIP_GRID, FRAMES, PHOTO_GRID, box_grid, crop, random_boxes, step_generator
+from focusmae.training.segmented import MOST_SEGMENTS, Examples
 
 MASKS, KEEP = 24, 0.15
 CHUNK = 64
 CLIP_EVERY_STEP = 6
-MOST_SEGMENTS = 64
-
-
-@dataclass
-class _Frames:
-    """The least that a segmenter needs of a view."""
-
-    frames: object
 
 
 @torch.inference_mode()
@@ -49,41 +41,36 @@ def token_worth(model: TokenClassifier, pixels: torch.Tensor, label: int, draws:
 
 
 def collect(
-    folder: Path, reader: Reader, places: list[int], photo: TokenClassifier, clip: TokenClassifier,
-    segmenters: list[Segmenter], clip_every: int, seed: int, report=print,
+    folder: Path, examples: Examples, photo: TokenClassifier, clip: TokenClassifier, clip_every: int, seed: int,
+    report=print,
 ) -> list[Path]:  # fmt: skip
     """Write what the scorer is trained on into ``folder``, in chunks; chunks that are there already are kept.
 
-    Every photo is cut by one of the ``segmenters``, drawn evenly, and one in ``clip_every`` also becomes a clip (0:
-    none). Returns the chunk files.
+    One photo in ``clip_every`` also becomes a clip (0: none). Where a photo has no label, what the classifier says of
+    the whole of it stands for one. Returns the chunk files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for start in range(0, len(places), CHUNK):
+    for start in range(0, len(examples), CHUNK):
         path = folder / f"{start:06d}.safetensors"
         files.append(path)
         if path.exists():
             continue
         rows: dict[str, list[torch.Tensor]] = {}
-        for number in range(start, min(start + CHUNK, len(places))):
+        for number in range(start, min(start + CHUNK, len(examples))):
             draws = step_generator(seed, 11, number)
-            picture, label = reader[places[number]]
-            segmenter = segmenters[int(torch.randint(len(segmenters), (), generator=draws))]
-            for name, value in _photo(picture, label, photo, segmenter, draws).items():
+            picture, label, segments = examples.example(number, draws)
+            for name, value in _photo(picture, label, photo, segments, draws).items():
                 rows.setdefault(f"photo.{name}", []).append(value)
             if clip_every and number % clip_every == 0:
-                worth, labels, quality = (rows[f"photo.{name}"][-1] for name in ("worth", "labels", "quality"))
-                for name, value in _clip(picture, label, worth, labels, quality, clip, draws).items():
+                names = ("label", "worth", "labels", "quality")
+                label, worth, labels, quality = (rows[f"photo.{name}"][-1] for name in names)
+                for name, value in _clip(picture, int(label), worth, labels, quality, clip, draws).items():
                     rows.setdefault(f"clip.{name}", []).append(value)
         save_file({name: torch.stack(values) for name, values in rows.items()}, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
-        report(f"  collected {min(start + CHUNK, len(places))} of {len(places)}")
+        report(f"  collected {min(start + CHUNK, len(examples))} of {len(examples)}")
     return files
-
-
-def photo_segments(picture: torch.Tensor, segmenter: Segmenter) -> SegmentMap:
-    """Segments of a photo uint8 (3, H, W)."""
-    return segmenter(_Frames(picture.permute(1, 2, 0)[None].numpy()))
 
 
 def load_rows(files: list[Path], kind: str) -> dict[str, torch.Tensor]:
@@ -154,9 +141,10 @@ def centred(values: torch.Tensor) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _photo(picture, label: int, model: TokenClassifier, segmenter: Segmenter, draws: torch.Generator) -> dict:
+def _photo(picture, label: int, model: TokenClassifier, segments: SegmentMap, draws: torch.Generator) -> dict:
     pixels = (picture.float() / 255)[None, :, None]
-    segments = photo_segments(picture, segmenter)
+    if label < 0:
+        label = int(model.logits(pixels.to(model.head.weight.device)).argmax())
     worth = token_worth(model, pixels, label, draws)
     labels = torch.from_numpy(segments.labels[0]).to(torch.int16)
     quality = torch.zeros(MOST_SEGMENTS)

@@ -5,14 +5,17 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from focusmae.errors import SettingsError
+from focusmae.media import write_png
 from focusmae.models.checkpoints import load_model, save_model
 from focusmae.models.encoder import EncoderConfig
 from focusmae.training import autoencoder, classifier, loop, scorer
 from focusmae.training.data import read_photo
+from focusmae.training.worth import load_rows
 from tests.tiny import SHAPE, autoencoder_config, is_one_sentence, make_autoencoder, make_classifier
 
 ENCODER = EncoderConfig(**SHAPE, final_norm=False)
@@ -184,6 +187,20 @@ def test_scorer(reads, name, folder, classifiers, collected, tmp_path, monkeypat
     model = load_model(tmp_path / "whole" / f"{name}.safetensors", "scorer")
     assert model.config.reads == reads and float(model.temperature) == pytest.approx(figures["temperature"], rel=1e-3)
     assert "collected" not in capsys.readouterr().out  # everything was there already
+
+
+def test_scorer_learns_from_maps_that_people_drew_too(folder, classifiers, tmp_path, capsys):
+    maps = tmp_path / "maps"
+    for name in ("images", "masks"):
+        (maps / name).mkdir(parents=True)
+    for number, source in enumerate(sorted((folder / "cat").glob("*.png"))):
+        shutil.copy(source, maps / "images" / f"{number}.png")
+        drawn = np.repeat(np.arange(2, dtype=np.uint8), 130)[None].repeat(240, 0)
+        write_png(maps / "masks" / f"{number}.png", np.ascontiguousarray(drawn))
+    scorer.train([folder], tmp_path / "out", *classifiers, by="activation", steps=1, maps=(maps,), **SCORER)
+    assert "6 photos, 4 clips" in capsys.readouterr().out  # 3 photos and 2 clips of them; of the maps as many
+    rows = load_rows(sorted(next((tmp_path / "out").glob("collected-*/maps")).glob("*.safetensors")), "photo")
+    assert set(rows["owners"].unique().tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize("by", ["activation", "policy", "adamae"])

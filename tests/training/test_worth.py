@@ -7,6 +7,7 @@ from focusmae.segments.descriptors import DESCRIPTORS
 from focusmae.segments.superpixels import SCALES, Superpixels
 from focusmae.training.data import Reader, read_items, step_generator
 from focusmae.training.scorer import centred
+from focusmae.training.segmented import CutPhotos
 from focusmae.training.worth import activation, collect, load_rows, token_worth
 from tests.tiny import make_classifier
 
@@ -48,7 +49,7 @@ def collected(folder, tmp_path_factory):
     cuts = [Noted(stop) for stop in SCALES]
 
     def go():
-        return collect(out, reader, [3, 0], photo, clip, cuts, 2, 0, said.append)
+        return collect(out, CutPhotos(reader, [3, 0], cuts), photo, clip, 2, 0, said.append)
 
     files = go()
     stamps = [file.stat().st_mtime_ns for file in files]
@@ -84,6 +85,21 @@ def test_rows_of_clips_glide_with_their_photo(collected):
     assert worth.min() >= whole.min() - 1e-5 and worth.max() <= whole.max() + 1e-5
     assert (worth[0] != worth[7]).any() and worth.std() > 0.2 * whole.std()
     assert set(rows["owners"][0].tolist()) <= {0, *range(1, int(photos["owners"].max()) + 65)}
+
+
+def test_without_a_label_the_classifier_says_what_is_there(collected, tmp_path):
+    reader, photo, clip, _ = collected
+
+    class Unlabelled(CutPhotos):
+        def example(self, number, draws):
+            picture, _, segments = super().example(number, draws)
+            return picture, -1, segments
+
+    files = collect(tmp_path, Unlabelled(reader, [3, 0], [Superpixels()]), photo, clip, 1, 0, print)
+    rows, clips = load_rows(files, "photo"), load_rows(files, "clip")
+    with torch.inference_mode():
+        said = photo.logits((rows["picture"].float() / 255).unsqueeze(2)).argmax(-1)
+    assert torch.equal(rows["label"], said) and torch.equal(clips["label"], said)
 
 
 def test_no_clips_where_none_were_asked_for(collected):
