@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from focusmae import device, hub
+from focusmae import device
 from focusmae.errors import SettingsError
 from focusmae.masking import generator, sample_visible
 from focusmae.metrics import token_mse, visible_mean_fill
@@ -22,7 +22,7 @@ from focusmae.training.data import (
     read_items,
     step_generator,
 )
-from focusmae.training.loop import Schedule, fit, make_accelerator
+from focusmae.training.loop import Schedule, fit, hash_of, make_accelerator
 from focusmae.training.masks import random_keep, training_mask
 
 PHOTO_KEEP, CLIP_KEEP = 0.25, 0.1
@@ -107,7 +107,7 @@ def train(
         feed,
         lambda: evaluate(model, *held_out),
         accelerator=accelerator,
-        identity={**about, "seed": seed, "start": hub.sha256(start) if start else "nothing"},
+        identity={**about, "seed": seed, "start": hash_of(start)},
     )
     if accelerator.is_main_process:
         save_model(model, out / "autoencoder.safetensors", **about)

@@ -32,7 +32,7 @@ from focusmae.training.data import (
     step_generator,
 )
 from focusmae.training.focus import Focus, FocusReader, move_scores
-from focusmae.training.loop import Schedule, fit, make_accelerator
+from focusmae.training.loop import Schedule, fit, hash_of, make_accelerator
 from focusmae.training.teacher import Teacher, load_teacher
 
 KINDS = ("image", "clip")
@@ -167,7 +167,7 @@ def train(
     held_out = _held_out(data, labels, kind, segmenter)
     schedule = Schedule(steps=steps, rate=rate, warmup=min(150, steps // 10 + 1), betas=(0.9, 0.98))
     about = {"data": ", ".join(d.name for d in data), "steps": str(steps), "batch": str(batch)}
-    identity = {**about, "seed": seed, "kind": kind, "start": hub.sha256(start) if start else "nothing"}
+    identity = {**about, "seed": seed, "kind": kind, "start": hash_of(start)}
     if chosen:
         about["focus"] = focus
         identity |= {"focus": focus, "scorer": scorer}

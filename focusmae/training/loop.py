@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import nn
 
+from focusmae import hub
 from focusmae.errors import SettingsError
 
 CHECKPOINT_SECONDS = 45
@@ -50,6 +51,11 @@ def make_accelerator() -> Accelerator:
     patience = InitProcessGroupKwargs(timeout=PATIENCE)
     # Without being told, accelerate takes each process on a CPU for the only one.
     return Accelerator(mixed_precision="bf16" if gpu else "no", cpu=not gpu, kwargs_handlers=[patience])
+
+
+def hash_of(start: Path | None) -> str:
+    """The file that a run begins from, as its identity names it: hexadecimal SHA-256, or "nothing"."""
+    return hub.sha256(start) if start else "nothing"
 
 
 def parameter_groups(model: nn.Module, decay: float, faster: dict[str, float] | None = None) -> list[dict]:

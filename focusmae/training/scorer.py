@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from focusmae import device, hub
+from focusmae import device
 from focusmae.errors import SettingsError
 from focusmae.masking import generator, sample_visible
 from focusmae.models.checkpoints import load_model, parameters, save_model
@@ -17,7 +17,7 @@ from focusmae.segments.base import Segmenter
 from focusmae.segments.superpixels import SCALES, Superpixels
 from focusmae.training.data import CLIP_GRID, PHOTO_GRID, Reader, read_items, step_generator
 from focusmae.training.drawn import AdaMAE, Policy
-from focusmae.training.loop import Schedule, fit, make_accelerator
+from focusmae.training.loop import Schedule, fit, hash_of, make_accelerator
 from focusmae.training.segmented import CutPhotos, HumanMaps
 from focusmae.training.worth import (
     activation_targets,
@@ -101,7 +101,7 @@ def train(
         lambda: evaluate(model, models[0], held_out),
         accelerator=accelerator,
         identity={**about, "seed": seed, "batch": batch, "classifiers": collected, "by": by,
-                  "start": hub.sha256(start) if start else "nothing"},
+                  "start": hash_of(start)},
     )
     model.temperature.fill_(tune_temperature(model, models[0], held_out))
     figures = {**figures, **evaluate(model, models[0], held_out), "temperature": float(model.temperature)}
