@@ -70,7 +70,7 @@ class Weights:
 def _shipped(role: str, name: str, file: str, summary: str) -> Weights:
     path = SHIPPED / file
     size = path.stat().st_size if path.is_file() else 0
-    return Weights(role, name, "shipped-3", OURS, summary, file=file, size=size)
+    return Weights(role, name, "shipped-4", OURS, summary, file=file, size=size)
 
 
 def _hub(role, name, repo, form, size, licence, summary, revision="main", weights=EITHER, sha256=None, extras=()):
