@@ -84,7 +84,8 @@ def train(
     accelerator = make_accelerator()
     models = load_classifier(photo_classifier), load_classifier(clip_classifier)
     about = {"data": ", ".join(d.name for d in (*data, *maps)), "steps": str(steps), "photos": str(photos)}
-    collected = _fingerprint(models, about["data"], photos, clip_every, seed, SCALES)
+    drawn = [folder.name for folder in maps]
+    collected = _fingerprint(models, about["data"], photos, clip_every, seed, SCALES, *drawn)
     store = out / f"collected-{collected}"
     rows, held_out = _rows(data, store, models, photos, clip_every, seed, accelerator, by, maps)
     torch.manual_seed(seed)
@@ -135,7 +136,7 @@ def _task(by: str, model: MoEScorer, rows: dict, models, seed: int, batch: int) 
 
 
 def _rows(data, store: Path, models, photos: int, clip_every: int, seed: int, accelerator, by, maps):
-    """Training rows by kind and held-out photo rows; collected by the main process, read by all."""
+    """(training rows by kind, held-out photo rows); collected by the main process, read by all."""
     scales = [Superpixels(stop) for stop in SCALES]
     wanted = {
         "train": (_cut(data, "train", models[0].labels, photos, scales, seed), clip_every),

@@ -198,9 +198,13 @@ def test_scorer_learns_from_maps_that_people_drew_too(folder, classifiers, tmp_p
         drawn = np.repeat(np.arange(2, dtype=np.uint8), 130)[None].repeat(240, 0)
         write_png(maps / "masks" / f"{number}.png", np.ascontiguousarray(drawn))
     scorer.train([folder], tmp_path / "out", *classifiers, by="activation", steps=1, maps=(maps,), **SCORER)
+    stores = list((tmp_path / "out").glob("collected-*"))
     assert "6 photos, 4 clips" in capsys.readouterr().out  # 3 photos and 2 clips of them; of the maps as many
     rows = load_rows(sorted(next((tmp_path / "out").glob("collected-*/maps")).glob("*.safetensors")), "photo")
     assert set(rows["owners"].unique().tolist()) == {0, 1}
+    # The same folders as --data are other rows: two stores.
+    scorer.train([folder, maps], tmp_path / "out", *classifiers, steps=1, **SCORER)
+    assert set(stores) < set((tmp_path / "out").glob("collected-*"))
 
 
 @pytest.mark.parametrize("by", ["activation", "policy", "adamae"])
