@@ -80,6 +80,12 @@ def read_label_map(path: Path) -> np.ndarray:
     return np.unique(values, return_inverse=True)[1].reshape(values.shape) + int(values.min() > 0)
 
 
+def is_object_mask(labels: np.ndarray) -> bool:
+    """Whether a label map holds 0 and one other id alone: an object before what is none; else all ids are regions."""
+    ids = np.unique(labels)
+    return len(ids) == 2 and ids[0] == 0
+
+
 def maps_of(maps: tuple[Path, ...], media: Media, view: View, side: int | None = None) -> list[np.ndarray]:
     """Label maps over a view of their media: for each, (T, S, S) int64, or (T, side, side).
 

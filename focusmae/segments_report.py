@@ -16,7 +16,7 @@ from skimage.segmentation import felzenszwalb, slic
 
 from focusmae import device
 from focusmae.errors import FocusMAEError, MediaError
-from focusmae.labelled import Labelled, find_labelled, maps_of
+from focusmae.labelled import Labelled, find_labelled, is_object_mask, maps_of
 from focusmae.media import open_media
 from focusmae.metrics import bootstrap_interval
 from focusmae.segments.base import Segmenter, load_segmenter
@@ -105,8 +105,7 @@ def judge(labels: np.ndarray, maps: list[np.ndarray], seconds: float = 0.0) -> d
     tolerance = tolerance_of(*labels.shape[1:])
     each = []
     for truth in maps:
-        ids = np.unique(truth)
-        thing = truth != 0 if len(ids) == 2 and ids[0] == 0 else np.zeros(truth.shape, dtype=bool)
+        thing = truth != 0 if is_object_mask(truth) else np.zeros(truth.shape, dtype=bool)
         each.append(
             (
                 boundary_recall(labels, truth, tolerance),

@@ -32,7 +32,7 @@ class Found:
         path: the weights file.
         folder: where config.json and the extras lie.
         config: what config.json says; None where there is none, as for shipped files.
-        revision: the commit that they are of; "shipped-4" for ours, "local" for a visitor's own file.
+        revision: the commit that they are of; the registry's "shipped-N" for ours, "local" for a visitor's own file.
         sha256: the weights file's hash, 64 hexadecimal digits.
     """
 

@@ -8,6 +8,7 @@ the names of sub-folders. Pictures also serve as clips: a slow pan and zoom over
 import functools
 import hashlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -205,6 +206,19 @@ def glide(photos: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     return frames.view(len(photos), FRAMES, 3, SIDE, SIDE).transpose(1, 2)
 
 
+def first_readable(items: list, number: int, read: Callable, errors: tuple[type[Exception], ...]):
+    """read(items[number]), or of the next item that reads, round to the first; None if none does.
+
+    A broken file is named by its item's ``path``, so that nobody trains on less without knowing.
+    """
+    for item in (*items[number:], *items[:number]):
+        try:
+            return read(item)
+        except errors as error:
+            print(f"skipped {item.path.name}: {error}", file=sys.stderr, flush=True)
+    return None
+
+
 class Reader(torch.utils.data.Dataset):
     """Reads items by number: photos uint8 (3, 224, 224), or clip windows (16, 3, 224, 224), with the label's number."""
 
@@ -217,12 +231,12 @@ class Reader(torch.utils.data.Dataset):
 
     def __getitem__(self, place: int | tuple[int, int]) -> tuple[torch.Tensor, int]:
         number, draw = place if isinstance(place, tuple) else (place, 0)
-        for item in (*self.items[number:], *self.items[:number]):
-            try:
-                return self._read(item, number, draw)
-            except (OSError, ValueError, av.FFmpegError) as error:  # a broken file is named, and its neighbour taken
-                print(f"skipped {item.path.name}: {error}", file=sys.stderr, flush=True)
-        raise SettingsError("None of the pictures and clips can be read.")
+        found = first_readable(
+            self.items, number, lambda item: self._read(item, number, draw), (OSError, ValueError, av.FFmpegError)
+        )
+        if found is None:
+            raise SettingsError("None of the pictures and clips can be read.")
+        return found
 
     def _read(self, item: Item, number: int, draw: int) -> tuple[torch.Tensor, int]:
         label = self.numbers.get(item.label, -1)

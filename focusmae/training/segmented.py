@@ -4,7 +4,6 @@ Other segmenters cut coarser or finer than superpixels do, and along objects rat
 come closest to what SAM finds.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,12 +12,12 @@ import numpy as np
 import torch
 
 from focusmae.errors import FocusMAEError, MediaError
-from focusmae.labelled import find_labelled, maps_of
+from focusmae.labelled import find_labelled, is_object_mask, maps_of
 from focusmae.media import open_media
 from focusmae.segments.base import Segmenter, SegmentMap
 from focusmae.segments.objectness import objectness
 from focusmae.segments.regions import to_lab
-from focusmae.training.data import CLIPS, SIDE, Reader
+from focusmae.training.data import CLIPS, SIDE, Reader, first_readable
 
 MOST_SEGMENTS = 64
 TIMES = (0, 5, 10, 15)  # the frames of a clip that serve as photos
@@ -70,41 +69,50 @@ class HumanMaps:
     """
 
     def __init__(self, folders: list[Path]):
-        self.items = []
+        self.items: list[_Drawn] = []
         for folder in folders:
             part = "train" if any(folder.glob("*.txt")) else None
             for item in find_labelled(folder, part):
-                is_clip = item.media.suffix.lower() in CLIPS
-                self.items += [(item, time) for time in (TIMES if is_clip else (0,))]
+                times = TIMES if item.media.suffix.lower() in CLIPS else (0,)
+                self.items += [_Drawn(item.media, item.maps, time) for time in times]
 
     def __len__(self) -> int:
         return len(self.items)
 
     def example(self, number: int, draws: torch.Generator) -> Example:
         person = torch.rand((), generator=draws).item()
-        for item, time in (*self.items[number:], *self.items[:number]):
-            try:
-                media = open_media(item.media)
-                view = media.view()
-                chosen = item.maps[int(person * len(item.maps))]
-                drawn = maps_of((chosen,), media, view, SIDE)[0][time]
-            except FocusMAEError as error:  # a broken file is named, and its neighbour taken
-                print(f"skipped {item.name}: {error}", file=sys.stderr, flush=True)
-                continue
-            picture = view.pixels(SIDE)[0, :, time].mul(255).round().byte()
-            return picture, -1, human_segments(drawn, picture)
-        raise MediaError("None of the photos with maps can be read.")
+        found = first_readable(self.items, number, lambda item: item.read(person), (FocusMAEError,))
+        if found is None:
+            raise MediaError("None of the photos with maps can be read.")
+        picture, drawn = found
+        return picture, -1, human_segments(drawn, picture)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A photo, or frame number ``time`` of a clip's view, and the maps that people made of it."""
+
+    path: Path
+    maps: tuple[Path, ...]
+    time: int
+
+    def read(self, person: float) -> tuple[torch.Tensor, np.ndarray]:
+        """The picture uint8 (3, 224, 224) and one map (224, 224); ``person`` in [0, 1) says whose."""
+        media = open_media(self.path)
+        view = media.view()
+        chosen = self.maps[int(person * len(self.maps))]
+        drawn = maps_of((chosen,), media, view, SIDE)[0][self.time]
+        return view.pixels(SIDE)[0, :, self.time].mul(255).round().byte(), drawn
 
 
 def human_segments(drawn: np.ndarray, picture: torch.Tensor) -> SegmentMap:
     """The regions of a label map (224, 224) over a photo uint8 (3, 224, 224), the 64 largest, in order of their ids.
 
-    A map of zero and one other id is an object's mask: zero is no segment. In any other map zero is a region as all.
+    In an object's mask zero is no segment; in any other map it is a region as all.
     """
     ids, inverse, areas = np.unique(drawn, return_inverse=True, return_counts=True)
     kept = np.ones(len(ids), dtype=bool)
-    if len(ids) == 2 and ids[0] == 0:
-        kept[0] = False
+    kept[0] = not is_object_mask(drawn)
     kept[np.argsort(-areas, kind="stable")[MOST_SEGMENTS:]] = False
     numbers = np.where(kept, np.cumsum(kept), 0)
     labels = numbers[inverse].reshape(1, *drawn.shape).astype(np.int32)
