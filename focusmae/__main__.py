@@ -97,12 +97,13 @@ def train_autoencoder(
     batch: Count = 32,
     rate: float = 1e-3,
     seed: int = 0,
+    only_retouch: Annotated[bool, typer.Option("--only-retouch", help="leave the transformer as it is")] = False,
 ) -> None:
     """Masked autoencoding of photos (25 % visible) and clips (10 %)."""
     from focusmae.training.autoencoder import train
 
     _setup()
-    train(data, out, steps=steps, batch=batch, rate=rate, seed=seed, start=start)
+    train(data, out, steps=steps, batch=batch, rate=rate, seed=seed, start=start, only_retouch=only_retouch)
 
 
 @train_app.command("classifier")

@@ -28,13 +28,14 @@ def randomise(model: nn.Module, seed: int = 0, strength: float = 0.1) -> nn.Modu
 
 
 def autoencoder_config(kind: str = "ours") -> AutoencoderConfig:
-    """``kind``: a key of ENCODERS; "ours" predicts on top of the harmonic fill, as the shipped model does."""
+    """``kind``: a key of ENCODERS; "ours" has the harmonic fill and the retouch, as the shipped model does."""
     return AutoencoderConfig(
         ENCODERS[kind],
         decoder_width=16,
         decoder_depth=1,
         decoder_heads=2,
         fill="harmonic" if kind == "ours" else "none",
+        retouch=(4, 6, 5) if kind == "ours" else (),
     )
 
 

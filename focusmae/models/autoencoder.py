@@ -13,10 +13,11 @@ from torch import nn
 
 from focusmae.masking import Grid
 from focusmae.models.encoder import Encoder, EncoderConfig, initialise, make_blocks
-from focusmae.models.fill import harmonic_fill
+from focusmae.models.fill import CELL, harmonic_fill, visible_cells
 from focusmae.models.origin import Origin
-from focusmae.models.patches import SIDE, patchify
+from focusmae.models.patches import SIDE, patchify, unpatchify
 from focusmae.models.positions import Positions
+from focusmae.models.retouch import Retouch
 from focusmae.models.targets import TARGETS, to_picture
 
 SAMPLED = 4  # the decoder reads every fourth pixel of the first guess along each axis
@@ -27,6 +28,7 @@ class AutoencoderConfig:
     """Encoder plus decoder. ``fill`` "harmonic": the decoder predicts what to add to the interpolated colours.
 
     target: a key of TARGETS. decoder_positions: "" as the encoder's. decoder_mlp_width 0 means four times the width.
+    retouch: the widths of a :class:`Retouch` after the decoder, which needs a fill; () is none.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -37,6 +39,7 @@ class AutoencoderConfig:
     target: str = "imagenet"
     decoder_positions: str = ""
     decoder_mlp_width: int = 0
+    retouch: tuple[int, ...] = ()
 
 
 class MaskedAutoencoder(nn.Module):
@@ -70,6 +73,7 @@ class MaskedAutoencoder(nn.Module):
         if config.fill == "harmonic":
             self.fill_embed = nn.Linear(3 * (shape.patch // SAMPLED) ** 2, width)
         initialise(self)
+        self.retouch = Retouch(config.retouch) if config.retouch else None
         nn.init.normal_(self.mask_token, std=0.02)
 
     @property
@@ -96,10 +100,16 @@ class MaskedAutoencoder(nn.Module):
 
         A patch is flattened (frame, row, column, channel), as MAE and VideoMAE do.
         """
-        grid, fill = self.encoder.grid(pixels), None
-        if self.config.fill == "harmonic":
-            fill = patchify(self._fill(pixels, visible, grid), self.config.encoder.tubelet, self.config.encoder.patch)
-        return self.decode(self.encoder(self.encoder.embed(pixels, visible)), visible, grid, fill)
+        grid, shape = self.encoder.grid(pixels), (self.config.encoder.tubelet, self.config.encoder.patch)
+        latent = self.encoder(self.encoder.embed(pixels, visible))
+        if self.config.fill != "harmonic":
+            return self.decode(latent, visible, grid, None)
+        guess = self._fill(pixels, visible, grid)
+        output = self.decode(latent, visible, grid, patchify(guess, *shape))
+        if self.retouch is None:
+            return output
+        known = visible_cells(visible, grid, shape[1] // CELL)
+        return output + patchify(self.retouch(guess, unpatchify(output, grid, *shape), known), *shape)
 
     def decode(
         self, latent: torch.Tensor, visible: torch.Tensor, grid: Grid, fill: torch.Tensor | None

@@ -59,7 +59,7 @@ def _describe(model: nn.Module) -> tuple[str, dict]:
 
 def _build(kind: str, config: dict) -> nn.Module:
     if kind == "autoencoder":
-        return MaskedAutoencoder(AutoencoderConfig(**{**config, "encoder": _encoder(config["encoder"])}))
+        return MaskedAutoencoder(AutoencoderConfig(**{**_tuples(config), "encoder": _encoder(config["encoder"])}))
     if kind == "classifier":
         labels = config.pop("labels")
         return TokenClassifier(_encoder(config), labels)
@@ -67,7 +67,11 @@ def _build(kind: str, config: dict) -> nn.Module:
 
 
 def _encoder(config: dict) -> EncoderConfig:
-    return EncoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    return EncoderConfig(**_tuples(config))
+
+
+def _tuples(config: dict) -> dict:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
 
 
 def parameters(model: nn.Module) -> int:

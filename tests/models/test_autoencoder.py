@@ -14,6 +14,7 @@ from tests.tiny import (
     make_autoencoder,
     random_pixels,
     random_visible,
+    randomise,
 )
 
 SIDE = 64
@@ -89,6 +90,8 @@ def test_the_order_of_visible_tokens_does_not_matter(kind, frames):
 def test_every_weight_gets_a_gradient(kind, frames):
     torch.manual_seed(0)
     model = MaskedAutoencoder(autoencoder_config(kind))  # as training begins: zero biases and all
+    if model.retouch:
+        randomise(model.retouch)  # it begins as the identity, two zero layers deep, and wakes in the first steps
     _, pixels, visible, _ = setup(kind, frames)
     (model.patches(pixels, visible) - model.encoder.patches(pixels)).square().mean().backward()
     for name, parameter in model.named_parameters():

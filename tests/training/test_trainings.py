@@ -1,6 +1,7 @@
 """The three trainings end to end on a handful of pictures and tiny networks, unbroken and resumed."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import shutil
@@ -16,7 +17,7 @@ from focusmae.models.encoder import EncoderConfig
 from focusmae.training import autoencoder, classifier, loop, scorer
 from focusmae.training.data import read_photo
 from focusmae.training.worth import load_rows
-from tests.tiny import SHAPE, autoencoder_config, is_one_sentence, make_autoencoder, make_classifier
+from tests.tiny import SHAPE, autoencoder_config, is_one_sentence, make_autoencoder, make_classifier, randomise
 
 ENCODER = EncoderConfig(**SHAPE, final_norm=False)
 
@@ -77,6 +78,25 @@ def test_autoencoder_begins_from_other_weights(folder, tmp_path):
     autoencoder.train([folder], tmp_path / "a", steps=1, batch=2, rate=0.0, start=begin)
     found = weights(tmp_path / "a", "autoencoder", "autoencoder")
     assert equal(found, load_model(begin, "autoencoder").state_dict())
+
+
+def test_a_retouch_is_added_to_older_weights_and_can_be_trained_alone(folder, tmp_path):
+    begin, plain = tmp_path / "autoencoder.safetensors", dataclasses.replace(autoencoder_config(), retouch=())
+    save_model(randomise(autoencoder.MaskedAutoencoder(plain)), begin)
+    config, old = autoencoder_config(), load_model(begin, "autoencoder").state_dict()
+    autoencoder.train([folder], tmp_path / "a", steps=2, batch=2, start=begin, only_retouch=True, config=config)
+    found = weights(tmp_path / "a", "autoencoder", "autoencoder")
+    assert equal({key: found[key] for key in old}, old)
+    added = {key: value for key, value in found.items() if key not in old}
+    assert set(added) == {key for key in make_autoencoder().state_dict() if key.startswith("retouch.")}
+    assert added["retouch.paint.weight"].any()
+
+
+def test_only_a_retouch_that_there_is_can_be_trained_alone(folder, tmp_path):
+    begin = tmp_path / "autoencoder.safetensors"
+    save_model(make_autoencoder("videomae"), begin)
+    with pytest.raises(SettingsError, match="no retouch to train"):
+        autoencoder.train([folder], tmp_path / "a", steps=1, batch=2, start=begin, only_retouch=True)
 
 
 def learn(task: torch.nn.Module, batch, steps: int, step: int = 0) -> tuple[float, float]:
