@@ -86,7 +86,7 @@ def test_names_that_ship(capsys, server):
     status, out, err = run(capsys, "embedded")
     assert (status, err) == (0, []) and server.requests == []
     assert [line.partition(":")[0] for line in out[::2]] == ["embedded (autoencoder)", "embedded (scorer)"]
-    assert all("ships with the project" in line and "shipped-4" in line for line in out[::2])
+    assert all("ships with the project" in line and "shipped-5" in line for line in out[::2])
 
 
 def test_the_bar(capsys, server, monkeypatch):

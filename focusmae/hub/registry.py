@@ -70,7 +70,7 @@ class Weights:
 def _shipped(role: str, name: str, file: str, summary: str) -> Weights:
     path = SHIPPED / file
     size = path.stat().st_size if path.is_file() else 0
-    return Weights(role, name, "shipped-4", OURS, summary, file=file, size=size)
+    return Weights(role, name, "shipped-5", OURS, summary, file=file, size=size)
 
 
 def _hub(role, name, repo, form, size, licence, summary, revision="main", weights=EITHER, sha256=None, extras=()):
@@ -87,7 +87,7 @@ WEIGHTS = {
     for w in (
         _shipped(
             "autoencoder", "embedded", "autoencoder.safetensors",
-            "one small network for photos and clips, raw pixels on top of harmonic interpolation",
+            "one small network for photos and clips: interpolation, transformer, U-Net",
         ),
         _hub(
             "autoencoder", "mae-base", "facebook/vit-mae-base", "vit-mae", 447_670_680, CLOSED,
