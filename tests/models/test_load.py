@@ -130,4 +130,4 @@ def test_the_shipped_autoencoder_beats_the_closed_forms_on_photos_never_seen():
         # Visible tokens count as zero, for all alike.
         errors.append([token_mse(pixels, guess, grid).scatter(1, visible, 0.0).mean() for guess in guesses])
     network, trivial, harmonic = torch.tensor(errors).mean(0)
-    assert network < 0.65 * trivial and network < harmonic
+    assert network < 0.55 * trivial and network < 0.92 * harmonic, (network, trivial, harmonic)
