@@ -145,7 +145,10 @@ class _Measurement:
         unseen = torch.stack([held_out(self.canvas, keep, self.noise + number) for number in range(seeds)])
         hide = unseen if unseen.shape[1] else None
         visible = torch.cat([self._draw(arm, keep, seeds, self.canvas, hide) for arm in arms.values()])
-        unseen = unseen.repeat(len(arms), 1)
+        # Equal draws are reconstructed once: in different places of a batch convolutions may differ in the last bit.
+        draws = torch.cat([visible, unseen.repeat(len(arms), 1)], 1)
+        draws, place = torch.unique(draws, dim=0, return_inverse=True)
+        visible, unseen = draws.split([visible.shape[1], unseen.shape[1]], 1)
         self._lap("")
         parts = []
         most = PICTURE_TOKENS_AT_ONCE_GPU if self.case.pixels.is_cuda else PICTURE_TOKENS_AT_ONCE
@@ -153,7 +156,7 @@ class _Measurement:
         for some, judged in zip(visible.split(size), unseen.split(size), strict=True):
             parts.append(self._painted(some, judged))
         self._lap(f"reconstruction {keep:g}", len(visible))
-        figures = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        figures = {name: torch.cat([part[name] for part in parts])[place] for name in parts[0]}
         yield from _split(figures, dict.fromkeys(arms, seeds)).items()
 
     def _painted(self, visible: torch.Tensor, unseen: torch.Tensor) -> Figures:
