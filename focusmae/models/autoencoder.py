@@ -73,7 +73,7 @@ class MaskedAutoencoder(nn.Module):
         if config.fill == "harmonic":
             self.fill_embed = nn.Linear(3 * (shape.patch // SAMPLED) ** 2, width)
         initialise(self)
-        self.retouch = Retouch(config.retouch) if config.retouch else None
+        self.retouch = Retouch(config.retouch) if config.retouch else None  # begins in its own way
         nn.init.normal_(self.mask_token, std=0.02)
 
     @property

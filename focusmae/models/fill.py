@@ -4,8 +4,7 @@ The embedded autoencoder predicts only what is missing on top of it, so its few 
 continue smoothly. Solved coarse to fine on cells of 2 px: each level starts from the coarser one's answer and relaxes
 it a few times, with Chebyshev's acceleration (Golub and Varga, 1961), which costs a fraction of a transformer block.
 
-In a clip the same place is linked across time too, as strongly as the clip itself is still: a link weighs the inverse
-of the difference measured across it on visible cells, against that between neighbours in the plane.
+In a clip the same place is linked across time too, as strongly as the clip itself is still (see :func:`time_links`).
 """
 
 import torch

@@ -10,7 +10,7 @@ from focusmae.models.autoencoder import MaskedAutoencoder
 from focusmae.models.retouch import Retouch
 from tests.tiny import autoencoder_config, make_autoencoder, random_pixels, random_visible, randomise
 
-WIDTHS = (4, 6, 5)
+WIDTHS = autoencoder_config().retouch
 
 
 def inputs(batch: int, slices: int, side: int = 64):
